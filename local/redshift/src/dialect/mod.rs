@@ -1,0 +1,107 @@
+//! The Redshift SQL dialect on PostgreSQL: one Redshift statement in, the SQL that PostgreSQL shall run out.
+//!
+//! Three parts work together. The rewriter (this module and its children) changes what only a change of the text can
+//! express and refuses what Redshift refuses. The prelude (`src/prelude/*.sql`, run once in each new database) supplies
+//! Redshift's functions, aggregates, operators and casts in the schema `redshift_catalog`, which stands before
+//! `pg_catalog` in the search path. [`error_text`] turns PostgreSQL's errors into the words Redshift uses.
+//!
+//! What must never happen here: a statement that runs with another meaning than Redshift gives it, a parameter value
+//! spliced into SQL, or a construct dropped without an error that names it. A text that is neither rewritten nor refused
+//! leaves byte for byte as it came.
+
+mod bind;
+mod error;
+
+
+mod prelude;
+
+
+
+mod statement;
+
+
+
+
+
+pub use bind::{Bound, Marker, Value, bind};
+pub use error::{Error, ServerError, error_text};
+pub use prelude::{SCHEMA, prelude};
+
+/// What the statement is, as far as the Data API and the transaction logic care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Nothing but blanks and comments.
+    Empty,
+    /// SELECT or WITH … SELECT: returns rows.
+    Select,
+    /// INSERT, UPDATE, DELETE or MERGE.
+    Dml,
+    /// CREATE, ALTER, DROP, COMMENT, GRANT, REVOKE, SELECT … INTO, CREATE TABLE AS.
+    Ddl,
+    /// CALL of a stored procedure. Must be sent alone: a procedure may commit.
+    Call,
+    /// BEGIN or START TRANSACTION.
+    Begin,
+    /// COMMIT or END.
+    Commit,
+    /// ROLLBACK or ABORT.
+    Rollback,
+    /// TRUNCATE: Redshift commits the open transaction with it.
+    Truncate,
+    /// COPY (refused for now, so never in a [`Translation`]).
+    Copy,
+    /// UNLOAD (refused for now, so never in a [`Translation`]).
+    Unload,
+    /// SET, SHOW, ANALYZE, VACUUM, EXPLAIN, LOCK, PREPARE, DECLARE, FETCH and the like.
+    Utility,
+}
+
+/// What the translation has to know about the session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The statement runs in a transaction that is already open (a batch in TRANSACTION mode, or after BEGIN).
+    pub in_transaction: bool,
+    /// `enable_case_sensitive_identifier`: without it Redshift folds quoted names to lower case too.
+    pub case_sensitive_identifiers: bool,
+}
+
+/// One Redshift statement as PostgreSQL statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translation {
+    /// What the statement is.
+    pub kind: Kind,
+    /// What PostgreSQL shall run, in this order, each sent alone; the last one's rows and command tag are the
+    /// statement's. Empty for [`Kind::Empty`]. Several statements belong into one transaction unless `in_block` is
+    /// false. `:name` markers are still in the text: give each statement to [`bind`].
+    pub statements: Vec<Command>,
+    /// The relation that is written, created, altered or dropped, as written (folded to lower case), with its schema if
+    /// one was given.
+    pub target: Option<String>,
+    /// The statement returns rows (`HasResultSet`).
+    pub returns_rows: bool,
+    /// The statement may run in a transaction block. If false and a block is open, [`translate`] has already refused it
+    /// when [`Context::in_transaction`] says so.
+    pub in_block: bool,
+    /// The open transaction is to be committed when the statement has ended well, and the block goes on (TRUNCATE).
+    pub commits: bool,
+}
+
+/// One PostgreSQL statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The SQL text.
+    pub sql: String,
+    /// The same with select-list aliases expanded where a later item of the list uses them. Redshift lets a column of
+    /// the same name win, so this text may only run when PostgreSQL refused `sql` with 42703 (undefined column); the
+    /// first refusal comes before anything has run (in a block: behind a savepoint).
+    pub if_undefined_column: Option<String>,
+}
+
+/// Translates one Redshift statement (a trailing `;` is fine, a second statement is an error).
+///
+/// # Errors
+/// [`Error`] is a failure of the statement (status FAILED with this text), never of the API call: what Redshift refuses,
+/// in its words, or what this stand-in cannot run, naming the construct.
+pub fn translate(sql: &str, context: &Context) -> Result<Translation, Error> {
+    statement::translate(sql, context)
+}
