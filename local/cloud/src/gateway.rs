@@ -3,8 +3,7 @@
 //!
 //! Decides nothing about services; logs no body and no header.
 
-#[path = "service/mod.rs"]
-pub mod service;
+pub use crate::service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod kms;
 pub mod lambda;
 pub mod s3;
+pub mod service;
 pub mod sqs;
 pub mod stack;
 pub mod stepfunctions;
