@@ -20,10 +20,7 @@ pub struct Matching {
 impl Matching {
     /// Events of this source, such as `aws.redshift-data`.
     pub fn source(source: &str) -> Self {
-        Self {
-            source: Some(source.to_owned()),
-            ..Self::default()
-        }
+        Self { source: Some(source.to_owned()), ..Self::default() }
     }
 
     /// And with this value at this JSON pointer below `detail`.
@@ -35,18 +32,14 @@ impl Matching {
 
     fn takes(&self, event: &Value) -> bool {
         let is = |name: &str, wanted: &Option<String>| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| event.get(name).and_then(Value::as_str) == Some(wanted))
+            wanted.as_ref().is_none_or(|wanted| event.get(name).and_then(Value::as_str) == Some(wanted))
         };
         is("source", &self.source)
             && is("detail-type", &self.detail_type)
-            && self.detail.iter().all(|(pointer, value)| {
-                event
-                    .get("detail")
-                    .and_then(|detail| detail.pointer(pointer))
-                    == Some(value)
-            })
+            && self
+                .detail
+                .iter()
+                .all(|(pointer, value)| event.get("detail").and_then(|detail| detail.pointer(pointer)) == Some(value))
     }
 }
 
@@ -123,11 +116,7 @@ impl Faults {
     /// Decides about an event that came to the bus, and uses up the fault it meets; the first armed goes first.
     pub fn judge(&self, event: &Value) -> Verdict {
         let mut state = self.lock();
-        let Some(at) = state
-            .armed
-            .iter()
-            .position(|armed| armed.matching.takes(event))
-        else {
+        let Some(at) = state.armed.iter().position(|armed| armed.matching.takes(event)) else {
             return Verdict::Pass(1);
         };
         let armed = &mut state.armed[at];
@@ -156,11 +145,7 @@ impl Faults {
 
     fn arm(&self, matching: Matching, verdict: Verdict, count: u32) {
         if count > 0 {
-            self.lock().armed.push(Armed {
-                matching,
-                verdict,
-                left: count,
-            });
+            self.lock().armed.push(Armed { matching, verdict, left: count });
         }
     }
 
@@ -177,24 +162,15 @@ mod tests {
     #[test]
     fn a_fault_is_used_up_by_what_matches_it() {
         let faults = Faults::default();
-        faults.drop_next(
-            Matching::source("aws.redshift-data").and_detail("/state", "FINISHED"),
-            1,
-        );
+        faults.drop_next(Matching::source("aws.redshift-data").and_detail("/state", "FINISHED"), 1);
         faults.duplicate_next(Matching::source("aws.states"), 1, 3);
         let ended = json!({"source": "aws.redshift-data", "detail": {"state": "FINISHED"}});
         let failed = json!({"source": "aws.redshift-data", "detail": {"state": "FAILED"}});
         assert_eq!(faults.judge(&failed), Verdict::Pass(1));
         assert_eq!(faults.judge(&ended), Verdict::Drop);
         assert_eq!(faults.judge(&ended), Verdict::Pass(1));
-        assert_eq!(
-            faults.judge(&json!({"source": "aws.states"})),
-            Verdict::Pass(3)
-        );
-        assert_eq!(
-            faults.judge(&json!({"source": "aws.states"})),
-            Verdict::Pass(1)
-        );
+        assert_eq!(faults.judge(&json!({"source": "aws.states"})), Verdict::Pass(3));
+        assert_eq!(faults.judge(&json!({"source": "aws.states"})), Verdict::Pass(1));
     }
 
     #[tokio::test]
@@ -207,10 +183,7 @@ mod tests {
         assert_eq!(faults.judge(&json!({"n": 3})), Verdict::Pass(1));
         assert_eq!(faults.held().len(), 2);
         assert_eq!(faults.release(), 2);
-        assert_eq!(
-            faults.released().await,
-            vec![json!({"n": 1}), json!({"n": 2})]
-        );
+        assert_eq!(faults.released().await, vec![json!({"n": 1}), json!({"n": 2})]);
         assert!(faults.held().is_empty());
     }
 }

@@ -151,9 +151,7 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        Self {
-            sender: broadcast::channel(CAPACITY).0,
-        }
+        Self { sender: broadcast::channel(CAPACITY).0 }
     }
 }
 
@@ -161,10 +159,7 @@ impl Trace {
     /// Tells every subscriber. Without subscribers nothing happens.
     pub fn emit(&self, what: What) {
         // An error only says that nobody listens.
-        let _ = self.sender.send(Entry {
-            at: Utc::now(),
-            what,
-        });
+        let _ = self.sender.send(Entry { at: Utc::now(), what });
     }
 
     /// Everything that happens from now on.
