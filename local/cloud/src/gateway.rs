@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::identity::Identity;
 use crate::lambda::Lambda;
 use crate::s3::Buckets;
-use crate::gateway::service::Service;
+use crate::service::Service;
 use crate::trace::Trace;
 
 /// The services behind the gateway.
