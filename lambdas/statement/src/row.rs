@@ -1,0 +1,575 @@
+//! The row of one idempotency key: what was asked, what became of it, who is owed an answer. All changes of a row are
+//! functions here, from the row that was read to the row to be written; the store writes it only if nobody else wrote in
+//! between (`revision`), so a change never rests on something that is no longer so.
+
+use crate::class::Class;
+use crate::request::{Action, Names, ResultMode};
+use crate::{Error, key};
+
+/// Ended attempts kept in a row.
+pub const PREVIOUS_KEPT: usize = 10;
+/// For how long the Data API knows a ClientToken (8 h), less a margin for clocks that differ.
+pub const CLIENT_TOKEN_MS: i64 = (8 * 60 - 20) * 60 * 1000;
+/// For how long the Data API keeps a statement (24 h), less the same margin.
+pub const STATEMENT_KEPT_MS: i64 = (24 * 60 - 20) * 60 * 1000;
+
+/// Where a statement's attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Row written; whether the API has the statement is not recorded yet.
+    Pending,
+    /// The API has it under the recorded id.
+    Submitted,
+    /// Ended well.
+    Finished,
+    /// Ended with an error.
+    Failed,
+    /// Was stopped.
+    Aborted,
+    /// Never ran: the submit was refused or never happened.
+    Refused,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Submitted, Self::Finished, Self::Failed, Self::Aborted, Self::Refused];
+
+    /// As the row spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Submitted => "SUBMITTED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
+            Self::Refused => "REFUSED",
+        }
+    }
+
+    /// By the name that [`Status::name`] gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Whether the attempt is over.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        !matches!(self, Self::Pending | Self::Submitted)
+    }
+}
+
+/// Who is answered when the statement has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    /// Nobody.
+    None,
+    /// A Step Functions task.
+    Task,
+    /// CloudFormation, at a response URL.
+    Response,
+}
+
+impl Callback {
+    /// As the row spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Task => "task",
+            Self::Response => "response",
+        }
+    }
+
+    /// By the name that [`Callback::name`] gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::None, Self::Task, Self::Response].into_iter().find(|c| c.name() == name)
+    }
+}
+
+/// How the newest caller got its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredAs {
+    /// The callback took it.
+    Sent,
+    /// Nobody waited any more (the task is closed, the URL expired); also after an answer whose record was cut off.
+    Gone,
+    /// The function raised the error to its caller.
+    Raised,
+}
+
+impl AnsweredAs {
+    /// As the row spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Gone => "gone",
+            Self::Raised => "raised",
+        }
+    }
+
+    /// By the name that [`AnsweredAs::name`] gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Gone, Self::Raised].into_iter().find(|a| a.name() == name)
+    }
+}
+
+/// A secret under a data key, bound to its row and token version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// AES-256-GCM ciphertext with its tag.
+    pub ciphertext: Vec<u8>,
+    /// 12 bytes.
+    pub nonce: Vec<u8>,
+    /// The data key, wrapped by KMS.
+    pub data_key: Vec<u8>,
+}
+
+/// The custom resource that a row works for. Its response URL is sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// CloudFormation's StackId.
+    pub stack_id: String,
+    /// CloudFormation's RequestId.
+    pub request_id: String,
+    /// CloudFormation's LogicalResourceId.
+    pub logical_id: String,
+}
+
+/// Why an attempt did not end well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// The error name in full detail (`Redshift.<class>` or an [`Error::name`]).
+    pub name: String,
+    /// The class, if the SQL ran.
+    pub class: Option<String>,
+    /// The text, cut to 2,000 characters.
+    pub message: String,
+    /// The failing statement of a batch, from 1.
+    pub index: Option<u32>,
+}
+
+/// An earlier attempt, for the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Previous {
+    /// Its number.
+    pub attempt: u32,
+    /// How it ended.
+    pub status: Status,
+    /// Its statement.
+    pub statement_id: Option<String>,
+    /// Its error's name.
+    pub error: Option<String>,
+    /// When it was asked for, epoch ms.
+    pub created_at: i64,
+    /// When it ended, epoch ms.
+    pub ended_at: Option<i64>,
+}
+
+/// The row. Times are epoch milliseconds unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Partition key: [`key::row`].
+    pub key: String,
+    /// Counts the writes; a write is conditional on the count before it.
+    pub revision: u64,
+    /// Counts the submits of different ClientTokens, from 1.
+    pub attempt: u32,
+    /// Where the attempt stands.
+    pub status: Status,
+    /// Counts the callers.
+    pub token_version: u64,
+    /// The newest caller that was answered; below `token_version` an answer may be owed.
+    pub answered_version: u64,
+    /// How.
+    pub answered_as: Option<AnsweredAs>,
+    /// Who is answered.
+    pub callback: Callback,
+    /// The token or response URL.
+    pub sealed: Option<Sealed>,
+    /// [`key::caller`] of the newest caller.
+    pub caller_hash: String,
+    /// The custom resource.
+    pub resource: Option<Resource>,
+    /// The execution that asked, for `LATEST` and for cancelling.
+    pub execution_arn: Option<String>,
+    /// Since when the row owes something; absent when it owes nothing (sparse index).
+    pub open_since: Option<i64>,
+    /// The Data API's StatementName of this attempt.
+    pub statement_name: String,
+    /// The Data API's id, once known.
+    pub statement_id: Option<String>,
+    /// The session it ran in or opened.
+    pub session_id: Option<String>,
+    /// Hash over everything that decides what runs and where.
+    pub request_hash: String,
+    /// Hash over the SQL in normal form.
+    pub sql_hash: String,
+    /// The SQL, only if configured.
+    pub sql: Option<String>,
+    /// What was asked for.
+    pub action: Action,
+    /// How many statements.
+    pub statements: u32,
+    /// [`crate::target::Target::describe`].
+    pub target: String,
+    /// What the answer carries.
+    pub result: ResultMode,
+    /// Which names the task sees.
+    pub names: Names,
+    /// The lock that this attempt holds.
+    pub lock: Option<String>,
+    /// When this attempt's ClientToken was made.
+    pub client_token_at: i64,
+    /// When the row was first written.
+    pub created_at: i64,
+    /// When the API took the statement.
+    pub submitted_at: Option<i64>,
+    /// When its end was heard of.
+    pub event_at: Option<i64>,
+    /// When the newest caller was answered.
+    pub answered_at: Option<i64>,
+    /// When the attempt ended.
+    pub ended_at: Option<i64>,
+    /// Rows returned or affected.
+    pub rows: Option<i64>,
+    /// Bytes of the result.
+    pub bytes: Option<i64>,
+    /// Nanoseconds.
+    pub duration_ns: Option<i64>,
+    /// Redshift's query id.
+    pub query_id: Option<i64>,
+    /// As whom it ran.
+    pub db_user: Option<String>,
+    /// Why it did not end well.
+    pub error: Option<RowError>,
+    /// Ended attempts, oldest first, at most [`PREVIOUS_KEPT`].
+    pub previous: Vec<Previous>,
+    /// When DynamoDB may drop the row, epoch seconds; absent while it is open.
+    pub expires_at: Option<i64>,
+    /// When the reconciler last looked whether the waiting task is still there.
+    pub checked_at: Option<i64>,
+}
+
+/// Who asks, and for what: what [`Row::first`] and [`admit`] need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The stack's name.
+    pub stack: String,
+    /// [`key::row`].
+    pub key: String,
+    /// See [`Row::request_hash`].
+    pub request_hash: String,
+    /// See [`Row::sql_hash`].
+    pub sql_hash: String,
+    /// The SQL, only if configured.
+    pub sql: Option<String>,
+    /// See [`Row::action`].
+    pub action: Action,
+    /// See [`Row::statements`].
+    pub statements: u32,
+    /// See [`Row::target`].
+    pub target: String,
+    /// See [`Row::lock`].
+    pub lock: Option<String>,
+    /// See [`Row::callback`].
+    pub callback: Callback,
+    /// See [`Row::caller_hash`].
+    pub caller_hash: String,
+    /// See [`Row::resource`].
+    pub resource: Option<Resource>,
+    /// See [`Row::execution_arn`].
+    pub execution_arn: Option<String>,
+    /// See [`Row::result`].
+    pub result: ResultMode,
+    /// See [`Row::names`].
+    pub names: Names,
+}
+
+/// What to do about a request whose key is known. A row that comes with it is to be written first.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admission {
+    /// Submit, with the same ClientToken: the API has it or takes it, but never twice.
+    Resubmit(Option<Box<Row>>),
+    /// The ClientToken is too old to be remembered: look the statement up by name.
+    LookUp(Option<Box<Row>>),
+    /// It is running: nothing to submit.
+    Active(Option<Box<Row>>),
+    /// It ended well: nothing to submit; the completion function answers the new caller if one is owed an answer.
+    Finished(Option<Box<Row>>),
+    /// It ended and this very caller was answered: nothing at all.
+    Over,
+    /// It ended otherwise: submit as a new attempt.
+    Again(Box<Row>),
+}
+
+impl Row {
+    /// The first row of a key.
+    #[must_use]
+    pub fn first(ask: &Ask, now: i64) -> Self {
+        Self {
+            key: ask.key.clone(),
+            revision: 1,
+            attempt: 1,
+            status: Status::Pending,
+            token_version: 1,
+            answered_version: 0,
+            answered_as: None,
+            callback: ask.callback,
+            sealed: None,
+            caller_hash: ask.caller_hash.clone(),
+            resource: ask.resource.clone(),
+            execution_arn: ask.execution_arn.clone(),
+            open_since: Some(now),
+            statement_name: key::statement_name(&ask.stack, &ask.key, 1),
+            statement_id: None,
+            session_id: None,
+            request_hash: ask.request_hash.clone(),
+            sql_hash: ask.sql_hash.clone(),
+            sql: ask.sql.clone(),
+            action: ask.action,
+            statements: ask.statements,
+            target: ask.target.clone(),
+            result: ask.result,
+            names: ask.names,
+            lock: ask.lock.clone(),
+            client_token_at: now,
+            created_at: now,
+            submitted_at: None,
+            event_at: None,
+            answered_at: None,
+            ended_at: None,
+            rows: None,
+            bytes: None,
+            duration_ns: None,
+            query_id: None,
+            db_user: None,
+            error: None,
+            previous: Vec::new(),
+            expires_at: None,
+            checked_at: None,
+        }
+    }
+
+    /// Whether the newest caller waits for an answer.
+    #[must_use]
+    pub fn owes_answer(&self) -> bool {
+        self.callback != Callback::None && self.answered_version < self.token_version
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.status.ended() && !self.owes_answer()
+    }
+
+    /// What the sealed secret is bound to: it opens in no other row and for no other caller.
+    #[must_use]
+    pub fn seal_context(&self) -> String {
+        format!("{}#{}", self.key, self.token_version)
+    }
+
+    /// The row with one more write counted. Every row that is written went through this or [`Row::first`].
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { revision: self.revision + 1, ..self.clone() }
+    }
+
+    /// The API has the statement.
+    #[must_use]
+    pub fn submitted(&self, statement_id: &str, session_id: Option<&str>, db_user: Option<&str>, now: i64) -> Self {
+        let mut row = self.next();
+        row.status = Status::Submitted;
+        row.statement_id = Some(statement_id.to_owned());
+        row.session_id = session_id.map(str::to_owned).or(row.session_id);
+        row.db_user = db_user.map(str::to_owned).or(row.db_user);
+        row.submitted_at = Some(now);
+        row
+    }
+
+    /// The attempt never ran. With `raised` the caller hears it from the function itself, else an answer is still owed.
+    #[must_use]
+    pub fn refused(&self, error: &Error, raised: bool, now: i64, retention_days: u32) -> Self {
+        let mut row = self.next();
+        row.status = Status::Refused;
+        row.ended_at = Some(now);
+        row.error =
+            Some(RowError { name: error.name().to_owned(), class: None, message: cut(&error.to_string(), 2_000), index: None });
+        row.lock = None;
+        if raised {
+            row.answered_as = Some(AnsweredAs::Raised);
+            row.answered_version = row.token_version;
+            row.answered_at = Some(now);
+        }
+        row.close(now, retention_days)
+    }
+
+    /// The newest caller was answered.
+    #[must_use]
+    pub fn answered(mut self, how: AnsweredAs, now: i64) -> Self {
+        self.answered_version = self.token_version;
+        self.answered_as = Some(how);
+        self.answered_at = Some(now);
+        self
+    }
+
+    /// Takes the row out of the index of open rows, and the secret out of the row, if nothing is owed any more.
+    #[must_use]
+    pub fn close(mut self, now: i64, retention_days: u32) -> Self {
+        if self.closed() {
+            self.open_since = None;
+            self.sealed = None;
+            self.expires_at = Some(now / 1000 + i64::from(retention_days) * 86_400);
+        }
+        self
+    }
+
+    fn take_over(&self, ask: &Ask, now: i64) -> Option<Box<Self>> {
+        // A caller that waits for nothing never pushes out one that waits.
+        if self.caller_hash == ask.caller_hash || (ask.callback == Callback::None && self.callback != Callback::None) {
+            return None;
+        }
+        let mut row = self.next();
+        row.caller(ask);
+        if row.status.ended() && row.owes_answer() {
+            row.open_since = Some(now);
+            row.expires_at = None;
+        }
+        Some(Box::new(row))
+    }
+
+    fn caller(&mut self, ask: &Ask) {
+        self.token_version += 1;
+        self.callback = ask.callback;
+        self.caller_hash = ask.caller_hash.clone();
+        self.sealed = None;
+        self.answered_as = None;
+        self.answered_at = None;
+        self.resource = ask.resource.clone();
+        self.execution_arn = ask.execution_arn.clone().or_else(|| self.execution_arn.take());
+        self.result = ask.result;
+        self.names = ask.names;
+        self.checked_at = None;
+    }
+
+    fn again(&self, ask: &Ask, now: i64) -> Box<Self> {
+        let mut previous = self.previous.clone();
+        previous.push(Previous {
+            attempt: self.attempt,
+            status: self.status,
+            statement_id: self.statement_id.clone(),
+            error: self.error.as_ref().map(|e| e.name.clone()),
+            created_at: self.client_token_at,
+            ended_at: self.ended_at,
+        });
+        if previous.len() > PREVIOUS_KEPT {
+            previous.drain(..previous.len() - PREVIOUS_KEPT);
+        }
+        let attempt = self.attempt + 1;
+        Box::new(Self {
+            revision: self.revision + 1,
+            attempt,
+            token_version: self.token_version + 1,
+            answered_version: self.answered_version,
+            statement_name: key::statement_name(&ask.stack, &self.key, attempt),
+            execution_arn: ask.execution_arn.clone().or_else(|| self.execution_arn.clone()),
+            created_at: self.created_at,
+            previous,
+            ..Self::first(ask, now)
+        })
+    }
+}
+
+/// Decides what a request with a known key leads to.
+///
+/// # Errors
+/// [`Error::IdempotencyConflict`] if the key stands for another request.
+pub fn admit(row: &Row, ask: &Ask, now: i64) -> Result<Admission, Error> {
+    if row.request_hash != ask.request_hash {
+        return Err(Error::IdempotencyConflict { statement_name: row.statement_name.clone() });
+    }
+    let same_caller = row.caller_hash == ask.caller_hash;
+    Ok(match row.status {
+        Status::Pending if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Resubmit(row.take_over(ask, now)),
+        Status::Pending => Admission::LookUp(row.take_over(ask, now)),
+        Status::Submitted => Admission::Active(row.take_over(ask, now)),
+        Status::Finished => Admission::Finished(row.take_over(ask, now)),
+        // The same caller again after its SQL ran and failed: an invocation that was delivered twice. A refused one never
+        // ran and was told so by the function, so it may well come again; unless its callback was answered meanwhile.
+        Status::Failed | Status::Aborted if same_caller => Admission::Over,
+        Status::Refused if same_caller && matches!(row.answered_as, Some(AnsweredAs::Sent | AnsweredAs::Gone)) => Admission::Over,
+        Status::Failed | Status::Aborted | Status::Refused => Admission::Again(row.again(ask, now)),
+    })
+}
+
+impl Row {
+    /// After a look-up by name found nothing: the statement was never submitted, as long as the API would still know it.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] once the API has forgotten.
+    pub fn after_look_up(&self, ask: &Ask, now: i64) -> Result<Box<Self>, Error> {
+        if now - self.client_token_at < STATEMENT_KEPT_MS {
+            Ok(self.again(ask, now))
+        } else {
+            Err(Error::OutcomeUnknown(format!(
+                "statement {} was never recorded as submitted and the Data API keeps statements for 24 hours only; use a new idempotencyKey",
+                self.statement_name
+            )))
+        }
+    }
+
+    /// The class of the row's error, if the SQL ran.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        self.error.as_ref()?.class.as_deref().and_then(Class::from_name)
+    }
+}
+
+/// At most `most` characters.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => text[..end].to_owned(),
+    }
+}
+
+/// The lock of one SQL on one target: its own item in the table, held by one attempt of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// Partition key: [`key::lock`].
+    pub key: String,
+    /// The row that holds it.
+    pub row: String,
+    /// Which of its attempts.
+    pub attempt: u32,
+    /// That attempt's StatementName.
+    pub statement_name: String,
+    /// Since when, epoch ms.
+    pub since: i64,
+}
+
+impl Lock {
+    /// The lock that an attempt takes, if it takes one.
+    #[must_use]
+    pub fn of(row: &Row, now: i64) -> Option<Self> {
+        Some(Self {
+            key: row.lock.clone()?,
+            row: row.key.clone(),
+            attempt: row.attempt,
+            statement_name: row.statement_name.clone(),
+            since: now,
+        })
+    }
+
+    /// Whether the holder is over: its row is gone, ended, or at another attempt.
+    #[must_use]
+    pub fn stale(&self, holder: Option<&Row>) -> bool {
+        holder.is_none_or(|row| row.attempt != self.attempt || row.status.ended() || row.lock.as_deref() != Some(&self.key))
+    }
+}
