@@ -1,5 +1,42 @@
 //! Stands up what [`crate::template`] resolved: creates each resource in its service module, in order, and connects
-//! them. Decides nothing about wiring: every connection is a property in a template.
+//! them.
+//!
+//! Decides nothing about wiring: every connection is a property in a template. A resource that no service creates is
+//! an error that names it.
+
+mod create;
+mod data_api;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+
+use crate::dynamodb::DynamoDb;
+use crate::events::Bus;
+use crate::faults::Faults;
+use crate::gateway::{Gateway, Listener, Services};
+use crate::identity::Identity;
+use crate::kms::Kms;
+use crate::lambda::{self, Invocation, InvocationType, Lambda};
+use crate::s3::Buckets;
+use crate::service::Service;
+use crate::sqs::Sqs;
+use crate::stepfunctions::StepFunctions;
+use crate::template::{self, Inputs, Model};
+use crate::trace::{Entry, Trace, What};
+use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
+
+use data_api::DataApi;
+
+/// How often expired rows are removed. DynamoDB promises days; a minute lets a person see it happen.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Why a cloud could not be started or used.
 #[derive(Debug, thiserror::Error)]
@@ -7,18 +44,23 @@
 pub enum Error {
     /// The templates cannot be resolved.
     #[error(transparent)]
-    Template(#[from] crate::template::Error),
+    Template(#[from] template::Error),
     /// A service refused a resource.
-    #[error("{resource}: {source}")]
+    #[error("{resource} ({kind}): {source}")]
     Resource {
         /// Logical path of the resource.
         resource: String,
+        /// Its type.
+        kind: String,
         /// The service's reason.
-        source: crate::ApiError,
+        source: ApiError,
     },
     /// A call was refused.
     #[error(transparent)]
-    Api(#[from] crate::ApiError),
+    Api(#[from] ApiError),
+    /// The database behind the Data API did not start.
+    #[error("the Data API: {0}")]
+    DataApi(String),
     /// The machine refused: a port, a folder, a process.
     #[error("{what}: {source}")]
     Machine {
@@ -29,5 +71,312 @@ pub enum Error {
     },
 }
 
-/// A running local cloud.
-pub struct Cloud {}
+/// The services that resources are created in.
+#[derive(Clone)]
+struct Parts {
+    identity: Identity,
+    dynamodb: DynamoDb,
+    kms: Kms,
+    sqs: Sqs,
+    s3: Buckets,
+    lambda: Lambda,
+    bus: Bus,
+    states: StepFunctions,
+}
+
+/// A running local cloud. Dropping it ends everything; [`Cloud::shutdown`] also waits for the end.
+pub struct Cloud {
+    // Fields drop in this order: first what calls others, then what is called, at last the folder that they write to.
+    background: JoinSet<()>,
+    gateway: Gateway,
+    parts: Parts,
+    data_api: DataApi,
+    services: BTreeMap<&'static str, Arc<dyn Service>>,
+    model: Model,
+    endpoint: String,
+    folder: PathBuf,
+    faults: Faults,
+    trace: Trace,
+    /// Removes the folder when the caller named none.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Cloud {
+    /// Resolves the templates and starts everything in them. When it returns, every resource exists and the gateway
+    /// answers.
+    ///
+    /// # Errors
+    /// What is wrong with the templates, what a service refused, or what the machine lacks.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let machine = |what: String| move |source| Error::Machine { what, source };
+        let listener = Listener::bind(options.port)
+            .await
+            .map_err(machine(format!("listening on port {}", options.port.unwrap_or_default())))?;
+        let endpoint = listener.endpoint();
+        let model = template::load(
+            &options.infra,
+            &Inputs {
+                stack_name: options.stack_name,
+                region: options.region.clone(),
+                account: ACCOUNT.into(),
+                partition: PARTITION.into(),
+                endpoint: endpoint.clone(),
+                parameters: options.parameters,
+            },
+        )?;
+        let (data_events, mut from_data_api) = mpsc::unbounded_channel();
+        // The database takes most of the start: everything else happens meanwhile.
+        let data_api = tokio::spawn(DataApi::start(data_api::targets(&model)?, options.region.clone(), data_events));
+
+        let (folder, temporary) = match options.folder {
+            Some(folder) => (folder, None),
+            None => {
+                let made = tempfile::Builder::new()
+                    .prefix("tasker-")
+                    .tempdir()
+                    .map_err(machine("a temporary folder".into()))?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        let trace = Trace::default();
+        let faults = Faults::default();
+        let identity = Identity::new();
+        let region = options.region;
+        let sqs = Sqs::new(&endpoint, &region, trace.clone());
+        let lambda = Lambda::start(lambda::Config {
+            region: region.clone(),
+            endpoint: endpoint.clone(),
+            command: options.function_command,
+            logs: folder.join("logs"),
+            identity: identity.clone(),
+            trace: trace.clone(),
+        })?;
+        let (status_events, mut from_states) = mpsc::unbounded_channel();
+        let states = StepFunctions::start(
+            crate::stepfunctions::Config {
+                partition: PARTITION.into(),
+                region: region.clone(),
+                account: ACCOUNT.into(),
+            },
+            Arc::new(tasks::Tasks::new(lambda.clone())),
+            status_events,
+        );
+        let bus = Bus::start(&region, sqs.clone(), lambda.clone(), faults.clone(), trace.clone());
+        let parts = Parts {
+            identity,
+            dynamodb: DynamoDb::new()?,
+            kms: Kms::new(&region),
+            sqs,
+            s3: Buckets::new(folder.join("buckets"), &region)?,
+            lambda,
+            bus,
+            states,
+        };
+        for resource in &model.resources {
+            create::create(&parts, resource).await.map_err(|source| Error::Resource {
+                resource: resource.path.clone(),
+                kind: resource.kind.clone(),
+                source,
+            })?;
+            trace.emit(What::Created {
+                resource: resource.path.clone(),
+                kind: resource.kind.clone(),
+                id: resource.attributes.reference.clone(),
+            });
+        }
+
+        let mut background = JoinSet::new();
+        let bus = parts.bus.clone();
+        background.spawn(async move {
+            while let Some(event) = from_data_api.recv().await {
+                bus.publish(event);
+            }
+        });
+        let (bus, shown) = (parts.bus.clone(), trace.clone());
+        background.spawn(async move {
+            while let Some(event) = from_states.recv().await {
+                show_execution(&shown, &event);
+                bus.publish(event);
+            }
+        });
+        let dynamodb = parts.dynamodb.clone();
+        background.spawn(async move {
+            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = dynamodb.sweep_expired().await {
+                    tracing::warn!(%error, "expired rows were not removed");
+                }
+            }
+        });
+
+        let data_api = data_api.await.map_err(|error| Error::DataApi(error.to_string()))??;
+        let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
+            ("states", Arc::new(parts.states.clone()) as Arc<dyn Service>),
+            ("dynamodb", Arc::new(parts.dynamodb.clone())),
+            ("redshift-data", Arc::new(data_api.clone())),
+            ("kms", Arc::new(parts.kms.clone())),
+            ("sqs", Arc::new(parts.sqs.clone())),
+            ("events", Arc::new(parts.bus.clone())),
+        ]);
+        let gateway = listener.serve(Services {
+            states: services["states"].clone(),
+            dynamodb: services["dynamodb"].clone(),
+            redshift_data: services["redshift-data"].clone(),
+            kms: services["kms"].clone(),
+            sqs: services["sqs"].clone(),
+            events: services["events"].clone(),
+            lambda: parts.lambda.clone(),
+            s3: parts.s3.clone(),
+            identity: parts.identity.clone(),
+            trace: trace.clone(),
+        });
+        Ok(Self {
+            background,
+            gateway,
+            parts,
+            data_api,
+            services,
+            model,
+            endpoint,
+            folder,
+            faults,
+            trace,
+            _temporary: temporary,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`, the endpoint of every service.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The root stack's outputs.
+    pub fn outputs(&self) -> &BTreeMap<String, String> {
+        &self.model.outputs
+    }
+
+    /// What the templates came to.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Where buckets and logs are.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs` or
+    /// `events`, `operation` the API's name for it.
+    ///
+    /// # Errors
+    /// The service's error, or one that names a service that is not there.
+    pub async fn call(&self, service: &str, operation: &str, body: Value) -> Result<Value, ApiError> {
+        match self.services.get(service) {
+            Some(service) => service.call(operation, &Caller::local_user(), body).await,
+            None => Err(ApiError::not_implemented(service, operation)),
+        }
+    }
+
+    /// Invokes a function and waits for it: by path, logical id, name or ARN.
+    ///
+    /// # Errors
+    /// No such function, or no room. A function that fails is [`Invocation::function_error`].
+    pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Invocation, ApiError> {
+        let payload = Bytes::from(payload.to_string());
+        self.parts.lambda.invoke(self.name_of(function), InvocationType::RequestResponse, payload).await
+    }
+
+    /// Starts an execution of a state machine (by path, logical id, name or ARN) and gives its ARN.
+    ///
+    /// # Errors
+    /// As `StartExecution`.
+    pub async fn start_execution(&self, machine: &str, input: &Value) -> Result<String, ApiError> {
+        let arn = self.model.find(machine).map_or(machine, |resource| resource.attributes.reference.as_str());
+        let started =
+            self.call("states", "StartExecution", json!({"stateMachineArn": arn, "input": input.to_string()})).await?;
+        Ok(started.get("executionArn").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Waits until an execution has ended and gives what `DescribeExecution` says.
+    ///
+    /// # Errors
+    /// `ExecutionDoesNotExist`.
+    pub async fn wait(&self, execution: &str) -> Result<Value, ApiError> {
+        self.parts.states.wait(execution).await
+    }
+
+    /// Writes an object.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, or what the disk says.
+    pub async fn put_object(&self, bucket: &str, key: &str, bytes: &[u8]) -> Result<String, ApiError> {
+        self.parts.s3.put(bucket, key, Bytes::copy_from_slice(bytes)).await
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`, or what the disk says.
+    pub async fn get_object(&self, bucket: &str, key: &str) -> Result<Bytes, ApiError> {
+        self.parts.s3.get(bucket, key).await
+    }
+
+    /// Runs a schedule rule now (by path, logical id or name) and waits until its targets took the event.
+    ///
+    /// # Errors
+    /// No such rule, or one without schedule.
+    pub async fn fire_rule(&self, rule: &str) -> Result<(), ApiError> {
+        self.parts.bus.fire(self.name_of(rule)).await
+    }
+
+    /// Loses, repeats or holds back events on the bus.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Kills every process of a function (by path, logical id or name), as a crash would, and says how many.
+    pub fn kill(&self, function: &str) -> usize {
+        self.parts.lambda.kill(self.name_of(function))
+    }
+
+    /// Everything that happens from now on.
+    pub fn trace(&self) -> broadcast::Receiver<Entry> {
+        self.trace.subscribe()
+    }
+
+    /// What a function (by path, logical id or name) printed, line by line.
+    pub fn logs(&self, function: &str) -> Vec<String> {
+        self.parts.lambda.log(self.name_of(function))
+    }
+
+    /// How often each operation of KMS was called, for a test that bounds it.
+    pub fn kms_calls(&self) -> BTreeMap<String, u64> {
+        self.parts.kms.calls()
+    }
+
+    /// Ends the functions, the gateway and the database, in this order, and waits for each.
+    pub async fn shutdown(mut self) {
+        self.parts.lambda.shutdown().await;
+        self.background.shutdown().await;
+        self.gateway.stop().await;
+        self.data_api.stop().await;
+    }
+
+    /// The physical name behind a path or logical id; any other name is itself.
+    fn name_of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.model.find(name).map_or(name, template::Resource::name)
+    }
+}
+
+fn show_execution(trace: &Trace, event: &Value) {
+    let detail = |name: &str| event.pointer(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    trace.emit(What::Execution { arn: detail("/detail/executionArn"), status: detail("/detail/status") });
+}
+
+#[async_trait::async_trait]
+impl Service for StepFunctions {
+    async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        Self::call(self, operation, caller, body).await
+    }
+}
