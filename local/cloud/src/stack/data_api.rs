@@ -44,7 +44,8 @@ pub(super) fn targets(model: &Model) -> Result<Vec<Target>, Error> {
             kind: function.kind.clone(),
             source: ApiError::new(400, "ValidationException", format!("ALLOWED_TARGETS {problem}")),
         };
-        let allowed: Vec<Value> = serde_json::from_str(&allowed).map_err(|error| wrong(format!("is no list: {error}")))?;
+        let allowed: Vec<Value> =
+            serde_json::from_str(&allowed).map_err(|error| wrong(format!("is no list: {error}")))?;
         for target in allowed {
             let text = |name: &str| target.get(name).and_then(Value::as_str).map(str::to_owned);
             let database = text("database").ok_or_else(|| wrong("has an entry without database".into()))?;

@@ -80,10 +80,7 @@ async fn invoke(
     }
     let error = parsed(&invocation.payload);
     let name = error.get("errorType").and_then(Value::as_str).unwrap_or("Lambda.Unknown");
-    Err(TaskFailure {
-        error: name.to_owned(),
-        cause: Some(String::from_utf8_lossy(&invocation.payload).into_owned()),
-    })
+    Err(TaskFailure { error: name.to_owned(), cause: Some(String::from_utf8_lossy(&invocation.payload).into_owned()) })
 }
 
 /// What the optimised integration returns for `lambda:invoke`.
