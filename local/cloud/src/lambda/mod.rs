@@ -3,16 +3,45 @@
 //! A process is started on demand with the template's environment, is reused while idle, and never outlives the host.
 //! Payloads and environments never reach a log of ours; what a function prints is kept as its log.
 
+mod api;
+mod environment;
+mod log;
+mod mapping;
+mod runtime_api;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
 
-use crate::ApiError;
 use crate::identity::Identity;
+use crate::service::Properties;
 use crate::sqs::Sqs;
-use crate::trace::Trace;
+use crate::trace::{Trace, What};
+use crate::{ACCOUNT, ApiError, PARTITION};
+use environment::{Environment, Outcome};
+use log::Log;
+use runtime_api::MAX_PAYLOAD;
+use settings::Settings;
+
+pub(crate) use api::answer;
+
+/// Bytes of an asynchronous request (Lambda quotas page: 1 MB).
+const MAX_EVENT: usize = 1_048_576;
+/// How long after a function error an asynchronous event is tried again (Lambda guide, "Asynchronous invocation").
+const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+/// How long a throttled asynchronous event is kept.
+const MAX_EVENT_AGE: Duration = Duration::from_secs(6 * 60 * 60);
+/// The error name when a function reported an error without one.
+const UNNAMED: &str = "Unhandled";
 
 /// How functions are started.
 #[derive(Clone)]
@@ -53,19 +82,67 @@ pub struct Invocation {
     pub payload: Bytes,
     /// The request id.
     pub request_id: String,
+    /// The lines of the log that belong to this invocation.
+    pub log: Vec<String>,
 }
 
 /// The functions; clones share them. Ends every process when the last clone goes.
 #[derive(Clone)]
-pub struct Lambda {}
+pub struct Lambda {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    /// By name.
+    functions: Mutex<BTreeMap<String, Arc<Function>>>,
+    mappings: Mutex<Vec<AbortHandle>>,
+    retries: Mutex<[Duration; 2]>,
+}
+
+/// One function.
+struct Function {
+    settings: Settings,
+    slots: Arc<Semaphore>,
+    idle: Mutex<Vec<Environment>>,
+    /// Every process by its id, and how to have it killed.
+    running: Mutex<HashMap<u32, Arc<Notify>>>,
+    /// Told when a process is gone.
+    ended: Notify,
+    log: Log,
+}
+
+/// What to do when all of a function's concurrency is in use.
+#[derive(Clone, Copy)]
+enum WhenBusy {
+    /// Refuse, as for a caller who waits for the answer.
+    Refuse,
+    /// Wait this long, as Lambda does with events that it holds itself.
+    Wait(Duration),
+}
 
 impl Lambda {
     /// No functions yet. Runs tasks on the current tokio runtime.
     ///
     /// # Errors
     /// When the folder for logs cannot be made.
-    pub fn start(_config: Config) -> Result<Self, ApiError> {
-        Ok(Self {})
+    pub fn start(config: Config) -> Result<Self, ApiError> {
+        std::fs::create_dir_all(&config.logs).map_err(|error| {
+            ApiError::new(
+                500,
+                "ServiceException",
+                format!("the folder of logs: {error}"),
+            )
+        })?;
+        let inner = Inner {
+            config,
+            functions: Mutex::default(),
+            mappings: Mutex::default(),
+            retries: Mutex::new(RETRIES),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Creates the function of an `AWS::Lambda::Function` with these resolved properties under this name. No process is
@@ -73,45 +150,427 @@ impl Lambda {
     ///
     /// # Errors
     /// An unknown property by name, or a value that Lambda refuses.
-    pub fn create_function(&self, _name: &str, _properties: &Value) -> Result<(), ApiError> {
-        Err(ApiError::not_implemented("lambda", "create_function"))
+    pub fn create_function(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
+            return Err(invalid(format!("{name} is no function name")));
+        }
+        let settings = Settings::read(name, self.arn(name), properties)?;
+        let log =
+            Log::create(&self.inner.config.logs.join(format!("{name}.log"))).map_err(|error| {
+                ApiError::new(
+                    500,
+                    "ServiceException",
+                    format!("the log of {name}: {error}"),
+                )
+            })?;
+        let function = Function {
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            settings,
+            idle: Mutex::default(),
+            running: Mutex::default(),
+            ended: Notify::new(),
+            log,
+        };
+        self.inner
+            .functions()
+            .insert(name.to_owned(), Arc::new(function));
+        Ok(())
     }
 
     /// Accepts an `AWS::Lambda::Permission`: its function must exist, the permission is not evaluated.
     ///
     /// # Errors
     /// An unknown property by name, or an unknown function.
-    pub fn permission(&self, _properties: &Value) -> Result<(), ApiError> {
-        Err(ApiError::not_implemented("lambda", "permission"))
+    pub fn permission(&self, properties: &Value) -> Result<(), ApiError> {
+        let mut read = Properties::of("AWS::Lambda::Permission", properties)?;
+        let function = read.required("FunctionName")?;
+        for name in ["Action", "Principal"] {
+            read.required(name)?;
+        }
+        read.accept(&["SourceArn", "SourceAccount", "PrincipalOrgID"]);
+        read.end()?;
+        self.inner.find(&function).map(drop)
     }
 
     /// Creates an `AWS::Lambda::EventSourceMapping` from a queue, under this id, and starts to poll.
     ///
     /// # Errors
     /// An unknown property by name, an unknown queue or function, a visibility timeout below the function's timeout.
-    pub fn create_event_source_mapping(&self, _id: &str, _properties: &Value, _sqs: &Sqs) -> Result<(), ApiError> {
-        Err(ApiError::not_implemented("lambda", "create_event_source_mapping"))
+    pub fn create_event_source_mapping(
+        &self,
+        id: &str,
+        properties: &Value,
+        sqs: &Sqs,
+    ) -> Result<(), ApiError> {
+        if let Some(task) = mapping::start(&self.inner, id, properties, sqs)? {
+            self.inner
+                .mappings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(task);
+        }
+        Ok(())
     }
 
-    /// Invokes a function (by name, ARN or partial ARN).
+    /// Invokes a function (by name, ARN or partial ARN). Goes on even if the caller gives up waiting.
     ///
     /// # Errors
     /// `ResourceNotFoundException`, `TooManyRequestsException` (429), `RequestTooLargeException` (413),
     /// `InvalidRequestContentException`. A failing function is no error, but [`Invocation::function_error`].
-    pub async fn invoke(&self, _function: &str, _kind: InvocationType, _payload: Bytes) -> Result<Invocation, ApiError> {
-        Err(ApiError::not_implemented("lambda", "invoke"))
+    pub async fn invoke(
+        &self,
+        function: &str,
+        kind: InvocationType,
+        payload: Bytes,
+    ) -> Result<Invocation, ApiError> {
+        let function = self.inner.find(function)?;
+        let payload = checked(kind, payload)?;
+        let request_id = Uuid::new_v4().to_string();
+        let accepted = |status| Invocation {
+            status,
+            function_error: None,
+            payload: Bytes::new(),
+            request_id: request_id.clone(),
+            log: Vec::new(),
+        };
+        match kind {
+            InvocationType::DryRun => Ok(accepted(204)),
+            InvocationType::Event => {
+                let answer = accepted(202);
+                tokio::spawn(keep_trying(
+                    Arc::clone(&self.inner),
+                    function,
+                    request_id,
+                    payload,
+                ));
+                Ok(answer)
+            }
+            InvocationType::RequestResponse => {
+                self.inner
+                    .invoke(function, request_id, payload, WhenBusy::Refuse)
+                    .await
+            }
+        }
     }
 
-    /// The log of a function, line by line, oldest first.
-    pub fn log(&self, _function: &str) -> Vec<String> {
-        Vec::new()
+    /// The log of a function (by name or ARN), line by line, oldest first. Empty when there is no such function.
+    pub fn log(&self, function: &str) -> Vec<String> {
+        self.inner
+            .find(function)
+            .map(|function| function.log.lines())
+            .unwrap_or_default()
     }
 
-    /// Kills every process of a function, as a crash would, and says how many there were.
-    pub fn kill(&self, _function: &str) -> usize {
-        0
+    /// Kills every process of a function (by name or ARN), as a crash would, and says how many there were.
+    pub fn kill(&self, function: &str) -> usize {
+        let Ok(function) = self.inner.find(function) else {
+            return 0;
+        };
+        let running = function.running();
+        for kill in running.values() {
+            kill.notify_one();
+        }
+        running.len()
     }
 
-    /// Stops the mappings and ends every process.
-    pub async fn shutdown(&self) {}
+    /// The ids of the processes of a function (by name or ARN).
+    pub fn processes(&self, function: &str) -> Vec<u32> {
+        let function = self.inner.find(function);
+        function
+            .map(|function| function.running().keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Other pauses before the second and third try of an asynchronous event than AWS's one and two minutes.
+    pub fn set_retry_pauses(&self, pauses: [Duration; 2]) {
+        *self
+            .inner
+            .retries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = pauses;
+    }
+
+    /// Stops the mappings and ends every process; returns when all are gone.
+    pub async fn shutdown(&self) {
+        self.inner.stop_mappings();
+        let functions: Vec<Arc<Function>> = self.inner.functions().values().cloned().collect();
+        for function in functions {
+            // No invocation gets in any more.
+            function.slots.close();
+            function.idle().clear();
+            loop {
+                let ended = function.ended.notified();
+                let left: Vec<Arc<Notify>> = function.running().values().cloned().collect();
+                if left.is_empty() {
+                    break;
+                }
+                for kill in left {
+                    kill.notify_one();
+                }
+                ended.await;
+            }
+        }
+    }
+
+    fn arn(&self, name: &str) -> String {
+        format!(
+            "arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}",
+            self.inner.config.region
+        )
+    }
+}
+
+impl Inner {
+    fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Function>>> {
+        self.functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The function behind a name, an ARN or `ACCOUNT:function:NAME`, with or without the qualifier `$LATEST`.
+    fn find(&self, function: &str) -> Result<Arc<Function>, ApiError> {
+        let (function, qualifier) = match function.strip_suffix(":$LATEST") {
+            Some(unqualified) => (unqualified, true),
+            None => (function, false),
+        };
+        let name = match function.rsplit_once("function:") {
+            Some((_, name)) => name,
+            None => function,
+        };
+        let found = self.functions().get(name).cloned();
+        match found {
+            Some(found) if !function.starts_with("arn:") || function == found.settings.arn => {
+                Ok(found)
+            }
+            _ => {
+                let suffix = if qualifier { ":$LATEST" } else { "" };
+                let arn = format!(
+                    "arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}{suffix}",
+                    self.config.region
+                );
+                let text = format!("Function not found: {arn}");
+                Err(ApiError::new(404, "ResourceNotFoundException", text).with("Type", "User"))
+            }
+        }
+    }
+
+    /// Runs one invocation to its end, whoever waits for it.
+    async fn invoke(
+        self: &Arc<Self>,
+        function: Arc<Function>,
+        request_id: String,
+        payload: Bytes,
+        busy: WhenBusy,
+    ) -> Result<Invocation, ApiError> {
+        let slot = function.slot(busy).await?;
+        let inner = Arc::clone(self);
+        let running = tokio::spawn(async move {
+            let ended = inner.run(&function, request_id, payload).await;
+            // The environment is idle again before the slot is free, so that the next one finds it.
+            drop(slot);
+            ended
+        });
+        running.await.map_err(|error| {
+            ApiError::new(500, "ServiceException", format!("the host failed: {error}"))
+        })?
+    }
+
+    async fn run(
+        &self,
+        function: &Arc<Function>,
+        request_id: String,
+        payload: Bytes,
+    ) -> Result<Invocation, ApiError> {
+        let settings = &function.settings;
+        let trace = &self.config.trace;
+        trace.emit(What::Invoked {
+            function: settings.name.clone(),
+            request: request_id.clone(),
+        });
+        let ended = loop {
+            let warm = function.warm();
+            let mut environment = match warm {
+                Some(environment) => environment,
+                None => match Environment::start(&self.config, function).await {
+                    Ok(environment) => environment,
+                    Err(error) => break Err(error),
+                },
+            };
+            match environment
+                .invoke(settings, &request_id, payload.clone())
+                .await
+            {
+                // It ended between two invocations: this one has not been seen by anybody.
+                (Outcome::NotTaken, _) => {}
+                (Outcome::Answered { payload, failed }, log) => {
+                    if environment.alive() && !function.slots.is_closed() {
+                        function.idle().push(environment);
+                    }
+                    break Ok((payload, failed, log));
+                }
+            }
+        };
+        let error = match &ended {
+            Ok((payload, true, _)) => Some(error_type(payload)),
+            Ok(_) => None,
+            Err(error) => Some(error.code.clone()),
+        };
+        trace.emit(What::Returned {
+            function: settings.name.clone(),
+            request: request_id.clone(),
+            error,
+        });
+        ended.map(|(payload, failed, log)| Invocation {
+            status: 200,
+            function_error: failed.then(|| UNNAMED.to_owned()),
+            payload,
+            request_id,
+            log,
+        })
+    }
+
+    fn stop_mappings(&self) {
+        for task in self
+            .mappings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop_mappings();
+        for function in self.functions().values() {
+            function.idle().clear();
+            for kill in function.running().values() {
+                kill.notify_one();
+            }
+        }
+    }
+}
+
+impl Function {
+    fn idle(&self) -> MutexGuard<'_, Vec<Environment>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u32, Arc<Notify>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment that was used last and still lives.
+    fn warm(&self) -> Option<Environment> {
+        let mut idle = self.idle();
+        while let Some(environment) = idle.pop() {
+            if environment.alive() {
+                return Some(environment);
+            }
+        }
+        None
+    }
+
+    async fn slot(&self, busy: WhenBusy) -> Result<OwnedSemaphorePermit, ApiError> {
+        let slots = Arc::clone(&self.slots);
+        let slot = match busy {
+            WhenBusy::Refuse => slots.try_acquire_owned().ok(),
+            WhenBusy::Wait(time) => tokio::time::timeout(time, slots.acquire_owned())
+                .await
+                .ok()
+                .and_then(Result::ok),
+        };
+        slot.ok_or_else(|| {
+            let reason = match self.settings.reserved {
+                Some(_) => "ReservedFunctionConcurrentInvocationLimitExceeded",
+                None => "ConcurrentInvocationLimitExceeded",
+            };
+            ApiError::new(429, "TooManyRequestsException", "Rate Exceeded.")
+                .with("Reason", reason)
+                .with("Type", "User")
+        })
+    }
+}
+
+/// Runs an asynchronous event up to three times.
+async fn keep_trying(
+    inner: Arc<Inner>,
+    function: Arc<Function>,
+    request_id: String,
+    payload: Bytes,
+) {
+    let pauses = *inner.retries.lock().unwrap_or_else(PoisonError::into_inner);
+    let weak = Arc::downgrade(&inner);
+    drop(inner);
+    for pause in pauses.map(Some).into_iter().chain([None]) {
+        // The last clone of the handle may go while this event waits.
+        let Some(inner) = weak.upgrade() else { return };
+        let (id, body) = (request_id.clone(), payload.clone());
+        let ended = inner
+            .invoke(
+                Arc::clone(&function),
+                id,
+                body,
+                WhenBusy::Wait(MAX_EVENT_AGE),
+            )
+            .await;
+        drop(inner);
+        match ended {
+            Ok(Invocation {
+                function_error: None,
+                ..
+            }) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, function = function.settings.name, "an event was not run");
+            }
+        }
+        match pause {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => tracing::warn!(
+                function = function.settings.name,
+                request_id,
+                "an event is given up after three tries"
+            ),
+        }
+    }
+}
+
+/// The payload, if Lambda would take it. No payload at all is an empty object.
+fn checked(kind: InvocationType, payload: Bytes) -> Result<Bytes, ApiError> {
+    let most = if kind == InvocationType::Event {
+        MAX_EVENT
+    } else {
+        MAX_PAYLOAD
+    };
+    if payload.len() > most {
+        let text =
+            format!("Request must be smaller than {most} bytes for the InvokeFunction operation");
+        return Err(ApiError::new(413, "RequestTooLargeException", text).with("Type", "User"));
+    }
+    if payload.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
+        let text = format!("Could not parse request body into json: {error}");
+        return Err(ApiError::new(400, "InvalidRequestContentException", text).with("Type", "User"));
+    }
+    Ok(payload)
+}
+
+/// The name in a function's error JSON.
+fn error_type(payload: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(payload).unwrap_or_default();
+    value
+        .get("errorType")
+        .and_then(Value::as_str)
+        .unwrap_or(UNNAMED)
+        .to_owned()
+}
+
+fn invalid(text: String) -> ApiError {
+    ApiError::new(400, "InvalidParameterValueException", text).with("Type", "User")
 }

@@ -1,0 +1,173 @@
+//! Lambda's REST API, as far as it is served: Invoke, GetFunction, GetFunctionConfiguration, ListFunctions.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Function, InvocationType, Lambda};
+use crate::ApiError;
+
+/// The longest log tail that an answer carries (Invoke API reference: the last 4 KB).
+const TAIL: usize = 4096;
+
+/// Answers a request below `/2015-03-31/functions`, and with the operation's name for the trace.
+pub(crate) async fn answer(
+    lambda: &Lambda,
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> (&'static str, Result<Response<Body>, ApiError>) {
+    let rest = path
+        .trim_start_matches("/2015-03-31/functions")
+        .trim_matches('/');
+    let mut parts = rest.split('/').map(decoded);
+    let (name, what) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let qualifier = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("Qualifier=").map(decoded));
+    if let Some(qualifier) = qualifier
+        && qualifier != "$LATEST"
+    {
+        let text = format!("Function not found: {name}:{qualifier}");
+        let error = ApiError::new(404, "ResourceNotFoundException", text).with("Type", "User");
+        return ("Invoke", Err(error));
+    }
+    match (method, name.as_str(), what.as_str()) {
+        (&Method::POST, name, "invocations") if !name.is_empty() => {
+            ("Invoke", invoke(lambda, name, headers, body).await)
+        }
+        (&Method::GET, "", "") => {
+            let functions: Vec<Value> = lambda
+                .inner
+                .functions()
+                .values()
+                .map(|function| configuration(function))
+                .collect();
+            (
+                "ListFunctions",
+                json_response(&json!({ "Functions": functions })),
+            )
+        }
+        (&Method::GET, name, "configuration") => (
+            "GetFunctionConfiguration",
+            lambda
+                .inner
+                .find(name)
+                .and_then(|found| json_response(&configuration(&found))),
+        ),
+        (&Method::GET, name, "") => (
+            "GetFunction",
+            lambda.inner.find(name).and_then(|found| {
+                let location =
+                    json!({ "RepositoryType": "local", "Location": found.settings.program });
+                json_response(&json!({ "Configuration": configuration(&found), "Code": location }))
+            }),
+        ),
+        (method, _, what) => {
+            let what = format!("{method} /2015-03-31/functions/…/{what}");
+            ("Unknown", Err(ApiError::not_implemented("lambda", &what)))
+        }
+    }
+}
+
+async fn invoke(
+    lambda: &Lambda,
+    name: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response<Body>, ApiError> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let kind = match header("x-amz-invocation-type") {
+        None | Some("RequestResponse") => InvocationType::RequestResponse,
+        Some("Event") => InvocationType::Event,
+        Some("DryRun") => InvocationType::DryRun,
+        Some(other) => {
+            let text = format!("{other} is no invocation type");
+            return Err(ApiError::new(400, "InvalidParameterValueException", text));
+        }
+    };
+    let tail = header("x-amz-log-type") == Some("Tail");
+    let invocation = lambda.invoke(name, kind, body).await?;
+    let mut response = Response::builder()
+        .status(invocation.status)
+        .header("content-type", "application/json")
+        .header("x-amzn-requestid", &invocation.request_id);
+    if kind == InvocationType::RequestResponse {
+        response = response.header("x-amz-executed-version", "$LATEST");
+        if tail {
+            let log = invocation.log.join("\n") + "\n";
+            let from =
+                (log.len().saturating_sub(TAIL)..log.len()).find(|at| log.is_char_boundary(*at));
+            response = response.header(
+                "x-amz-log-result",
+                STANDARD.encode(&log[from.unwrap_or_default()..]),
+            );
+        }
+    }
+    if let Some(error) = &invocation.function_error {
+        response = response.header("x-amz-function-error", error);
+    }
+    response
+        .body(Body::from(invocation.payload))
+        .map_err(|error| failure(&error))
+}
+
+fn configuration(function: &Function) -> Value {
+    let settings = &function.settings;
+    json!({
+        "FunctionName": settings.name,
+        "FunctionArn": settings.arn,
+        "Description": settings.description,
+        "Runtime": settings.runtime,
+        "Role": settings.role,
+        "Handler": settings.handler,
+        "Timeout": settings.timeout.as_secs(),
+        "MemorySize": settings.memory,
+        "Version": "$LATEST",
+        "PackageType": "Zip",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "Environment": { "Variables": settings.environment },
+        "LoggingConfig": { "LogGroup": settings.log_group, "LogFormat": "Text" },
+    })
+}
+
+fn json_response(body: &Value) -> Result<Response<Body>, ApiError> {
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .map_err(|error| failure(&error))
+}
+
+fn failure(error: &axum::http::Error) -> ApiError {
+    ApiError::new(500, "ServiceException", error.to_string())
+}
+
+/// A path segment without percent signs. One that is malformed stays as it is, and names no function.
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let coded = (byte == b'%').then(|| tail.get(..2)).flatten();
+        match coded.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
