@@ -126,7 +126,9 @@ impl Cloud {
         )?;
         let (data_events, mut from_data_api) = mpsc::unbounded_channel();
         // The database takes most of the start: everything else happens meanwhile.
-        let data_api = tokio::spawn(DataApi::start(data_api::targets(&model)?, options.region.clone(), data_events));
+        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
+        let mut starting = JoinSet::new();
+        starting.spawn(DataApi::start(data_api::targets(&model)?, options.region.clone(), data_events));
 
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
@@ -210,7 +212,11 @@ impl Cloud {
             }
         });
 
-        let data_api = data_api.await.map_err(|error| Error::DataApi(error.to_string()))??;
+        let data_api = match starting.join_next().await {
+            Some(Ok(started)) => started?,
+            Some(Err(error)) => return Err(Error::DataApi(error.to_string())),
+            None => return Err(Error::DataApi("was not started".into())),
+        };
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
             ("states", Arc::new(parts.states.clone()) as Arc<dyn Service>),
             ("dynamodb", Arc::new(parts.dynamodb.clone())),
@@ -353,6 +359,11 @@ impl Cloud {
     /// How often each operation of KMS was called, for a test that bounds it.
     pub fn kms_calls(&self) -> BTreeMap<String, u64> {
         self.parts.kms.calls()
+    }
+
+    /// The Data API, for its faults and limits; `None` where the templates name no cluster or workgroup.
+    pub fn data_api(&self) -> Option<&redshift::DataApi> {
+        self.data_api.running()
     }
 
     /// Ends the functions, the gateway and the database, in this order, and waits for each.

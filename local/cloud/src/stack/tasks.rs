@@ -135,6 +135,7 @@ mod tests {
             function_error: None,
             payload: Bytes::from_static(b"{\"a\":1}"),
             request_id: "r-1".into(),
+            log: Vec::new(),
         };
         let result = response(&invocation);
         assert_eq!(result["Payload"], json!({"a": 1}));

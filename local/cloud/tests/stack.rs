@@ -1,0 +1,309 @@
+//! A stack from a template, with everything connected: functions as processes, rules, queues, machines, faults.
+//!
+//! The functions are this very test program, started again with the name of one test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cloud::faults::Matching;
+use cloud::trace::{Entry, Fate, What};
+use cloud::{Cloud, Error, Options};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wired/root.yaml")
+}
+
+fn options(infra: PathBuf) -> Options {
+    // The host appends the function's name; for the test program it is one more filter, which matches nothing.
+    let this: OsString = std::env::current_exe().unwrap().into();
+    let mut options = Options::new(infra, vec![this, "plays_a_function".into(), "--exact".into(), "--nocapture".into()]);
+    options.stack_name = "wired".into();
+    options
+}
+
+async fn start() -> Cloud {
+    Cloud::start(options(fixture())).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Waits for something to happen; the limit only ends a test that would hang.
+async fn until(trace: &mut Receiver<Entry>, what: &str, wanted: impl Fn(&What) -> bool) -> What {
+    let found = async {
+        loop {
+            let entry = trace.recv().await.unwrap();
+            if wanted(&entry.what) {
+                return entry.what;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), found).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
+async fn run(cloud: &Cloud, input: Value) -> Value {
+    let execution = cloud.start_execution("Machine", &input).await.unwrap();
+    cloud.wait(&execution).await.unwrap()
+}
+
+fn returned(function: &'static str) -> impl Fn(&What) -> bool {
+    move |what| matches!(what, What::Returned { function: name, .. } if name == function)
+}
+
+async fn rows(cloud: &Cloud) -> Vec<Value> {
+    let found = cloud.call("dynamodb", "Scan", json!({"TableName": "wired-Table"})).await.unwrap();
+    found["Items"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_calls_a_function_and_its_end_comes_home_through_rule_queue_and_mapping() {
+    let cloud = start().await;
+    let mut trace = cloud.trace();
+    let ended = run(&cloud, json!({"say": "good morning"})).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    let output: Value = serde_json::from_str(ended["output"].as_str().unwrap()).unwrap();
+    assert_eq!(output, json!({"said": "good morning", "by": "echo", "greeting": "hello"}));
+
+    until(&mut trace, "the recorder returned", returned("wired-Recorder")).await;
+    let rows = rows(&cloud).await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let event: Value = serde_json::from_str(rows[0]["body"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(event["source"], "aws.states");
+    assert_eq!(event["detail"]["executionArn"], ended["executionArn"]);
+    assert_eq!(event["detail"]["status"], "SUCCEEDED");
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_of_functions_reach_the_state_by_name() {
+    let cloud = start().await;
+    let ended = run(&cloud, json!({"fail": "Colour.Wrong"})).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("Colour.Wrong")), "{ended}");
+    let cause: Value = serde_json::from_str(ended["cause"].as_str().unwrap()).unwrap();
+    assert_eq!(cause["errorMessage"], "as asked");
+
+    let ended = run(&cloud, json!({"exit": 3})).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("Runtime.ExitError")), "{ended}");
+
+    // A process that is killed in the middle is the same to the state.
+    let mut trace = cloud.trace();
+    let execution = cloud.start_execution("Machine", &json!({"hang": true})).await.unwrap();
+    until(&mut trace, "echo was invoked", |what| matches!(what, What::Invoked { function, .. } if function == "wired-Echo"))
+        .await;
+    assert_eq!(cloud.kill("Echo"), 1);
+    let ended = cloud.wait(&execution).await.unwrap();
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("Runtime.ExitError")), "{ended}");
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_sees_the_template_s_environment_and_calls_as_its_role() {
+    let cloud = start().await;
+    let mut trace = cloud.trace();
+    let invocation = cloud.invoke("Echo", &json!({"show": "environment"})).await.unwrap();
+    assert_eq!(invocation.function_error, None);
+    let environment: Value = serde_json::from_slice(&invocation.payload).unwrap();
+    for (name, value) in [
+        ("GREETING", "hello"),
+        ("TABLE_NAME", "wired-Table"),
+        ("NUMBER", "5"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "wired-Echo"),
+        ("AWS_ENDPOINT_URL", cloud.endpoint()),
+    ] {
+        assert_eq!(environment[name], value, "{name}");
+    }
+    let foreign: Vec<_> = environment
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| !name.starts_with("AWS_") && !name.starts_with("LD_") && !name.starts_with("DYLD_"))
+        .collect();
+    assert!(
+        foreign.iter().all(|name| ["GREETING", "TABLE_NAME", "NUMBER", "PATH", "TMPDIR", "TZ", "LANG", "_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "_X_AMZN_TRACE_ID"].contains(&name.as_str())),
+        "{foreign:?}"
+    );
+
+    let invocation = cloud.invoke("Echo", &json!({"store": "mine"})).await.unwrap();
+    assert_eq!(invocation.function_error, None, "{:?}", invocation.payload);
+    let call = until(&mut trace, "a call of DynamoDB", |what| {
+        matches!(what, What::Call { service, .. } if service == "dynamodb")
+    })
+    .await;
+    assert_eq!(
+        call,
+        What::Call {
+            service: "dynamodb".into(),
+            operation: "PutItem".into(),
+            function: Some("wired-Echo".into()),
+            error: None
+        }
+    );
+    assert_eq!(rows(&cloud).await[0]["row"]["S"], "mine");
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_can_be_fired_by_hand() {
+    let cloud = start().await;
+    let mut trace = cloud.trace();
+    cloud.fire_rule("EveryDay").await.unwrap();
+    until(&mut trace, "the recorder returned", returned("wired-Recorder")).await;
+    let rows = rows(&cloud).await;
+    assert_eq!(rows[0]["row"]["S"], "Scheduled Event", "{rows:?}");
+    assert!(cloud.fire_rule("Ended").await.is_err(), "a rule without schedule cannot be fired");
+    assert!(cloud.fire_rule("Nobody").await.is_err());
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_can_be_lost_repeated_and_held_back() {
+    let cloud = start().await;
+    let mut trace = cloud.trace();
+    let succeeded = || Matching::source("aws.states").and_detail("/status", "SUCCEEDED");
+
+    cloud.faults().drop_next(succeeded(), 1);
+    assert_eq!(run(&cloud, json!({"say": "lost"})).await["status"], "SUCCEEDED");
+    until(&mut trace, "the event was dropped", |what| matches!(what, What::Event { fate: Fate::Dropped, .. })).await;
+
+    cloud.faults().hold_next(succeeded(), 1);
+    assert_eq!(run(&cloud, json!({"say": "late"})).await["status"], "SUCCEEDED");
+    until(&mut trace, "the event was held", |what| matches!(what, What::Event { fate: Fate::Held, .. })).await;
+    assert_eq!(rows(&cloud).await.len(), 0);
+    assert_eq!(cloud.faults().release(), 1);
+    until(&mut trace, "the event was released", |what| matches!(what, What::Event { fate: Fate::Released, .. })).await;
+    until(&mut trace, "the recorder returned", returned("wired-Recorder")).await;
+    assert_eq!(rows(&cloud).await.len(), 1);
+
+    cloud.faults().duplicate_next(succeeded(), 1, 2);
+    assert_eq!(run(&cloud, json!({"say": "twice"})).await["status"], "SUCCEEDED");
+    for _ in 0..2 {
+        until(&mut trace, "a message was received", |what| matches!(what, What::MessageReceived { .. })).await;
+    }
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outputs_objects_and_services_are_at_hand() {
+    let cloud = start().await;
+    assert_eq!(cloud.outputs()["Machine"], "arn:aws:states:us-east-1:000000000000:stateMachine:wired-Machine");
+    assert_eq!(cloud.outputs()["Queue"], format!("{}/000000000000/wired-Queue", cloud.endpoint()));
+    cloud.put_object("wired-bucket", "a/b.sql", b"select 1").await.unwrap();
+    assert_eq!(cloud.get_object("wired-bucket", "a/b.sql").await.unwrap(), "select 1");
+    assert_eq!(cloud.get_object("wired-bucket", "none").await.unwrap_err().code, "NoSuchKey");
+    let error = cloud.call("sns", "Publish", json!({})).await.unwrap_err();
+    assert_eq!(error.message, "sns: Publish is not implemented by the local cloud");
+    let error = cloud.call("redshift-data", "ListStatements", json!({})).await.unwrap_err();
+    assert!(error.message.contains("REDSHIFT_CLUSTER"), "{error}");
+    let folder = cloud.folder().to_owned();
+    assert!(folder.exists());
+    cloud.shutdown().await;
+    assert!(!folder.exists(), "a temporary folder goes with the cloud");
+}
+
+#[tokio::test]
+async fn mistakes_are_found_before_and_while_standing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("root.yaml");
+    std::fs::write(&file, "Resources: {A: {Type: AWS::Nothing::AtAll}}").unwrap();
+    let error = Cloud::start(options(file.clone())).await.err().unwrap();
+    assert!(matches!(&error, Error::Template(_)) && error.to_string().contains("AWS::Nothing::AtAll"), "{error}");
+
+    std::fs::write(&file, "Resources: {R: {Type: AWS::Events::Rule, Properties: {ScheduleExpression: now and then}}}").unwrap();
+    let error = Cloud::start(options(file.clone())).await.err().unwrap();
+    assert!(error.to_string().starts_with("R (AWS::Events::Rule): "), "{error}");
+
+    let mut taken = options(fixture());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    taken.port = Some(listener.local_addr().unwrap().port());
+    let error = Cloud::start(taken).await.err().unwrap();
+    assert!(error.to_string().starts_with("listening on port "), "{error}");
+}
+
+// ---- The functions.
+
+/// Not a test: what a function's process runs. Outside the host it has nothing to do.
+#[test]
+fn plays_a_function() {
+    let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return };
+    let program = std::env::args().next_back().unwrap();
+    loop {
+        let (head, event) = http(&api, "GET", "/2018-06-01/runtime/invocation/next", &[], "");
+        let request = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("lambda-runtime-aws-request-id:").map(|id| id.trim().to_owned()))
+            .expect("the Runtime API gives a request id");
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let (outcome, answer) = match handle(&program, &event) {
+            Ok(answer) => ("response", answer),
+            Err(name) => ("error", json!({"errorType": name, "errorMessage": "as asked"})),
+        };
+        let path = format!("/2018-06-01/runtime/invocation/{request}/{outcome}");
+        http(&api, "POST", &path, &[], &answer.to_string());
+    }
+}
+
+fn handle(program: &str, event: &Value) -> Result<Value, String> {
+    if let Some(say) = event.get("say") {
+        return Ok(json!({"said": say, "by": program, "greeting": std::env::var("GREETING").unwrap()}));
+    }
+    if let Some(name) = event.get("fail") {
+        return Err(name.as_str().unwrap().to_owned());
+    }
+    if let Some(code) = event.get("exit") {
+        std::process::exit(code.as_i64().unwrap() as i32);
+    }
+    if event.get("hang").is_some() {
+        loop {
+            std::thread::park();
+        }
+    }
+    if event.get("show").is_some() {
+        return Ok(std::env::vars().map(|(name, value)| (name, json!(value))).collect::<serde_json::Map<_, _>>().into());
+    }
+    if let Some(row) = event.get("store") {
+        store(row.as_str().unwrap(), "");
+    }
+    if let Some(kind) = event.get("detail-type") {
+        store(kind.as_str().unwrap(), "");
+    }
+    for record in event.get("Records").and_then(Value::as_array).into_iter().flatten() {
+        store(record["messageId"].as_str().unwrap(), record["body"].as_str().unwrap());
+    }
+    Ok(json!({"batchItemFailures": []}))
+}
+
+/// Writes a row through the gateway, as an SDK would.
+fn store(row: &str, body: &str) {
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap();
+    let key = std::env::var("AWS_ACCESS_KEY_ID").unwrap();
+    let authorization =
+        format!("Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0");
+    let item = json!({
+        "TableName": std::env::var("TABLE_NAME").unwrap(),
+        "Item": {"row": {"S": row}, "body": {"S": body}},
+    });
+    let headers =
+        ["X-Amz-Target: DynamoDB_20120810.PutItem", "Content-Type: application/x-amz-json-1.0", authorization.as_str()];
+    let (head, answer) = http(endpoint.trim_start_matches("http://"), "POST", "/", &headers, &item.to_string());
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{answer}");
+}
+
+/// One request on a connection of its own; head and body of the answer.
+fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    write!(stream, "{request}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer has a head");
+    (head.to_owned(), body.to_owned())
+}
