@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The functions' way out: the ports of `statement` over the AWS SDKs, the environment, the Lambda Runtime API and the
+//! log. The only crate of theirs that names an SDK. It decides nothing about statements.
+
+mod assets;
+pub mod clients;
+pub mod configuration;
+mod data_api;
+mod failure;
+mod item;
+mod queue;
+mod responses;
+mod rows;
+mod runtime;
+mod tasks;
+pub mod vault;
+
+pub use clients::ports;
+pub use configuration::{Configuration, Services};
+pub use runtime::{Invocation, RunError, execute, serve, start_log};

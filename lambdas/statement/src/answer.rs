@@ -98,8 +98,8 @@ impl Known<'_> {
     /// The statement ended well but its rows cannot be handed over.
     #[must_use]
     pub fn unreadable(&self, error: &Error) -> Ending {
-        let (answer, kept) = self.without_class(error);
-        self.ending(answer, Verdict::Failed(format!("{}: {error}", error.name())), Some(kept))
+        let kept = RowError { name: error.name().to_owned(), class: None, message: cut(&error.to_string(), 2_000), index: None };
+        self.without_class(kept, error.transient())
     }
 
     /// The answer for a statement that failed or was stopped.
@@ -138,12 +138,11 @@ impl Known<'_> {
         self.ending(Answer::Failure { error: error.to_owned(), cause }, Verdict::Failed(reason), Some(kept))
     }
 
-    fn without_class(&self, error: &Error) -> (Answer, RowError) {
+    fn without_class(&self, kept: RowError, transient: bool) -> Ending {
         let mut more = Map::new();
-        more.insert("transient".to_owned(), json!(error.transient()));
-        let cause = self.cause(&error.to_string(), more);
-        let kept = RowError { name: error.name().to_owned(), class: None, message: cut(&error.to_string(), 2_000), index: None };
-        (Answer::Failure { error: error.name().to_owned(), cause }, kept)
+        more.insert("transient".to_owned(), json!(transient));
+        let answer = Answer::Failure { error: kept.name.clone(), cause: self.cause(&kept.message, more) };
+        self.ending(answer, Verdict::Failed(format!("{}: {}", kept.name, kept.message)), Some(kept))
     }
 
     fn ending(&self, answer: Answer, verdict: Verdict, error: Option<RowError>) -> Ending {
@@ -240,11 +239,18 @@ impl Known<'_> {
     }
 }
 
-/// The answer of a row whose attempt never ran or is not known to have run.
+/// The answer of a row that was given up: the error that it holds.
 #[must_use]
-pub fn never_ran(row: &Row, error: &Error) -> Ending {
-    let known = Known { row, statement_id: row.statement_id.as_deref().unwrap_or(""), status: Status::Refused, event: None, description: None };
-    known.unreadable(error)
+pub fn given_up(row: &Row) -> Ending {
+    let known = Known { row, statement_id: row.statement_id.as_deref().unwrap_or(""), status: row.status, event: None, description: None };
+    let kept = row.error.clone().unwrap_or_else(|| RowError {
+        name: Error::SubmitInterrupted.name().to_owned(),
+        class: None,
+        message: Error::SubmitInterrupted.to_string(),
+        index: None,
+    });
+    let transient = crate::error_names().iter().any(|n| n.name == kept.name && n.transient);
+    known.without_class(kept, transient)
 }
 
 /// The error for rows that do not fit.

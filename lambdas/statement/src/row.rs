@@ -28,12 +28,14 @@ pub enum Status {
     Aborted,
     /// Never ran: the submit was refused or never happened.
     Refused,
+    /// Whether it ran cannot be found out any more: the Data API has forgotten it (24 h).
+    Unknown,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Submitted, Self::Finished, Self::Failed, Self::Aborted, Self::Refused];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Submitted, Self::Finished, Self::Failed, Self::Aborted, Self::Refused, Self::Unknown];
 
     /// As the row spells it.
     #[must_use]
@@ -45,6 +47,7 @@ impl Status {
             Self::Failed => "FAILED",
             Self::Aborted => "ABORTED",
             Self::Refused => "REFUSED",
+            Self::Unknown => "UNKNOWN",
         }
     }
 
@@ -304,7 +307,7 @@ pub enum Admission {
     Finished(Option<Box<Row>>),
     /// It ended and this very caller was answered: nothing at all.
     Over,
-    /// It ended otherwise: submit as a new attempt.
+    /// It ended otherwise: submit, as a new attempt if the last one ran.
     Again(Box<Row>),
 }
 
@@ -380,10 +383,12 @@ impl Row {
         Self { revision: self.revision + 1, ..self.clone() }
     }
 
-    /// The API has the statement.
+    /// The API has the statement, also where the attempt was believed refused.
     #[must_use]
     pub fn submitted(&self, statement_id: &str, session_id: Option<&str>, db_user: Option<&str>, now: i64) -> Self {
         let mut row = self.next();
+        row.open_since = row.open_since.or(Some(now));
+        (row.ended_at, row.error, row.expires_at) = (None, None, None);
         row.status = Status::Submitted;
         row.statement_id = Some(statement_id.to_owned());
         row.session_id = session_id.map(str::to_owned).or(row.session_id);
@@ -392,11 +397,12 @@ impl Row {
         row
     }
 
-    /// The attempt never ran. With `raised` the caller hears it from the function itself, else an answer is still owed.
+    /// The attempt is given up: it never ran (`Refused`), or nobody can tell (`Unknown`). With `raised` the caller hears
+    /// it from the function itself, else an answer is still owed.
     #[must_use]
-    pub fn refused(&self, error: &Error, raised: bool, now: i64, retention_days: u32) -> Self {
+    pub fn given_up(&self, status: Status, error: &Error, raised: bool, now: i64, retention_days: u32) -> Self {
         let mut row = self.next();
-        row.status = Status::Refused;
+        row.status = status;
         row.ended_at = Some(now);
         row.error =
             Some(RowError { name: error.name().to_owned(), class: None, message: cut(&error.to_string(), 2_000), index: None });
@@ -458,6 +464,18 @@ impl Row {
     }
 
     fn again(&self, ask: &Ask, now: i64) -> Box<Self> {
+        let attempt = self.attempt + 1;
+        Box::new(Self {
+            attempt,
+            statement_name: key::statement_name(&ask.stack, &self.key, attempt),
+            client_token_at: now,
+            ..self.reopened(ask, now)
+        })
+    }
+
+    /// The same attempt once more: it never ran. Its ClientToken stays, so even a submit that was believed lost and
+    /// comes through late is the same statement to the API.
+    fn reopened(&self, ask: &Ask, now: i64) -> Self {
         let mut previous = self.previous.clone();
         previous.push(Previous {
             attempt: self.attempt,
@@ -470,18 +488,18 @@ impl Row {
         if previous.len() > PREVIOUS_KEPT {
             previous.drain(..previous.len() - PREVIOUS_KEPT);
         }
-        let attempt = self.attempt + 1;
-        Box::new(Self {
+        Self {
             revision: self.revision + 1,
-            attempt,
+            attempt: self.attempt,
             token_version: self.token_version + 1,
             answered_version: self.answered_version,
-            statement_name: key::statement_name(&ask.stack, &self.key, attempt),
+            statement_name: self.statement_name.clone(),
+            client_token_at: self.client_token_at,
             execution_arn: ask.execution_arn.clone().or_else(|| self.execution_arn.clone()),
             created_at: self.created_at,
             previous,
             ..Self::first(ask, now)
-        })
+        }
     }
 }
 
@@ -495,6 +513,7 @@ pub fn admit(row: &Row, ask: &Ask, now: i64) -> Result<Admission, Error> {
     }
     let same_caller = row.caller_hash == ask.caller_hash;
     Ok(match row.status {
+        Status::Unknown => return Err(row.unknown()),
         Status::Pending if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Resubmit(row.take_over(ask, now)),
         Status::Pending => Admission::LookUp(row.take_over(ask, now)),
         Status::Submitted => Admission::Active(row.take_over(ask, now)),
@@ -503,6 +522,7 @@ pub fn admit(row: &Row, ask: &Ask, now: i64) -> Result<Admission, Error> {
         // ran and was told so by the function, so it may well come again; unless its callback was answered meanwhile.
         Status::Failed | Status::Aborted if same_caller => Admission::Over,
         Status::Refused if same_caller && matches!(row.answered_as, Some(AnsweredAs::Sent | AnsweredAs::Gone)) => Admission::Over,
+        Status::Refused if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Again(Box::new(row.reopened(ask, now))),
         Status::Failed | Status::Aborted | Status::Refused => Admission::Again(row.again(ask, now)),
     })
 }
@@ -516,11 +536,17 @@ impl Row {
         if now - self.client_token_at < STATEMENT_KEPT_MS {
             Ok(self.again(ask, now))
         } else {
-            Err(Error::OutcomeUnknown(format!(
-                "statement {} was never recorded as submitted and the Data API keeps statements for 24 hours only; use a new idempotencyKey",
-                self.statement_name
-            )))
+            Err(self.unknown())
         }
+    }
+
+    /// What a row is given up with when the Data API has forgotten its statement.
+    #[must_use]
+    pub fn unknown(&self) -> Error {
+        Error::OutcomeUnknown(format!(
+            "the Data API keeps statements for 24 hours and knows {} no more; use a new idempotencyKey",
+            self.statement_name
+        ))
     }
 
     /// The class of the row's error, if the SQL ran.

@@ -1,0 +1,50 @@
+//! The tasker as a custom resource. CloudFormation hears nothing of what a function raises, so every path answers at the
+//! response URL, leaves an open row for the completion function or the reconciler to answer, or makes Lambda try again.
+
+use serde_json::{Value, json};
+use statement::Error;
+use statement::ports::Ports;
+use statement::resource::{Kind, ResourceRequest, Verdict, answer};
+use statement::row::Callback;
+use statement::settings::TaskerSettings;
+
+use crate::execute::{Caller, execute};
+use statement::key;
+
+pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Value) -> Result<Value, Error> {
+    let request = ResourceRequest::envelope(event)?;
+    let verdict = match request.sql(&settings.allowed) {
+        Ok(Some(sql)) => {
+            let caller = Caller {
+                callback: Callback::Response,
+                secret: Some(request.response_url.clone()),
+                hash: key::caller("resource", &request.idempotency_key()),
+                key: request.idempotency_key(),
+                resource: Some(request.resource.clone()),
+            };
+            match execute(ports, settings, &sql, &caller).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) if settled_later(ports, settings, &caller, &error).await => return Err(error),
+                Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
+            }
+        }
+        Ok(None) => Verdict::Success(Vec::new()),
+        // Create was held against the same parts, so nothing was ever made that Delete would have to undo; and a FAILED
+        // here would keep the stack from ever going away.
+        Err(error) if request.kind == Kind::Delete => {
+            tracing::warn!(error = error.name(), "delete without usable SQL");
+            Verdict::Success(Vec::new())
+        }
+        Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
+    };
+    ports.responses.put(&request.response_url, &answer(&request.resource, &verdict)).await?;
+    let status = if matches!(verdict, Verdict::Success(_)) { "SUCCESS" } else { "FAILED" };
+    tracing::info!(logical_id = request.resource.logical_id, status, "custom resource answered");
+    Ok(json!({"answered": status}))
+}
+
+/// Whether an open row stands for the answer: then Lambda's retry or the reconciler brings it. Without one nobody would.
+async fn settled_later(ports: &Ports, settings: &TaskerSettings, caller: &Caller, error: &Error) -> bool {
+    let row = ports.rows.get(&key::row(&settings.common.stack, &caller.key)).await;
+    error.transient() && matches!(row, Ok(Some(row)) if row.owes_answer())
+}
