@@ -38,6 +38,9 @@ use data_api::DataApi;
 /// How often expired rows are removed. DynamoDB promises days; a minute lets a person see it happen.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How long the gateway may take over the answers under way when the cloud ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Why a cloud could not be started or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -370,7 +373,8 @@ impl Cloud {
     pub async fn shutdown(mut self) {
         self.parts.lambda.shutdown().await;
         self.background.shutdown().await;
-        self.gateway.stop().await;
+        // A caller that waits on a long poll would hold the end up: its connection is cut.
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.gateway.stop()).await;
         self.data_api.stop().await;
     }
 

@@ -23,7 +23,8 @@ fn fixture() -> PathBuf {
 fn options(infra: PathBuf) -> Options {
     // The host appends the function's name; for the test program it is one more filter, which matches nothing.
     let this: OsString = std::env::current_exe().unwrap().into();
-    let mut options = Options::new(infra, vec![this, "plays_a_function".into(), "--exact".into(), "--nocapture".into()]);
+    let mut options =
+        Options::new(infra, vec![this, "plays_a_function".into(), "--exact".into(), "--nocapture".into()]);
     options.stack_name = "wired".into();
     options
 }
@@ -92,8 +93,12 @@ async fn errors_of_functions_reach_the_state_by_name() {
     // A process that is killed in the middle is the same to the state.
     let mut trace = cloud.trace();
     let execution = cloud.start_execution("Machine", &json!({"hang": true})).await.unwrap();
-    until(&mut trace, "echo was invoked", |what| matches!(what, What::Invoked { function, .. } if function == "wired-Echo"))
-        .await;
+    until(
+        &mut trace,
+        "echo was invoked",
+        |what| matches!(what, What::Invoked { function, .. } if function == "wired-Echo"),
+    )
+    .await;
     assert_eq!(cloud.kill("Echo"), 1);
     let ended = cloud.wait(&execution).await.unwrap();
     assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("Runtime.ExitError")), "{ended}");
@@ -124,15 +129,30 @@ async fn a_function_sees_the_template_s_environment_and_calls_as_its_role() {
         .filter(|name| !name.starts_with("AWS_") && !name.starts_with("LD_") && !name.starts_with("DYLD_"))
         .collect();
     assert!(
-        foreign.iter().all(|name| ["GREETING", "TABLE_NAME", "NUMBER", "PATH", "TMPDIR", "TZ", "LANG", "_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "_X_AMZN_TRACE_ID"].contains(&name.as_str())),
+        foreign.iter().all(|name| [
+            "GREETING",
+            "TABLE_NAME",
+            "NUMBER",
+            "PATH",
+            "TMPDIR",
+            "TZ",
+            "LANG",
+            "_HANDLER",
+            "LAMBDA_TASK_ROOT",
+            "LAMBDA_RUNTIME_DIR",
+            "_X_AMZN_TRACE_ID"
+        ]
+        .contains(&name.as_str())),
         "{foreign:?}"
     );
 
     let invocation = cloud.invoke("Echo", &json!({"store": "mine"})).await.unwrap();
     assert_eq!(invocation.function_error, None, "{:?}", invocation.payload);
-    let call = until(&mut trace, "a call of DynamoDB", |what| {
-        matches!(what, What::Call { service, .. } if service == "dynamodb")
-    })
+    let call = until(
+        &mut trace,
+        "a call of DynamoDB",
+        |what| matches!(what, What::Call { service, .. } if service == "dynamodb"),
+    )
     .await;
     assert_eq!(
         call,
@@ -213,7 +233,8 @@ async fn mistakes_are_found_before_and_while_standing_up() {
     let error = Cloud::start(options(file.clone())).await.err().unwrap();
     assert!(matches!(&error, Error::Template(_)) && error.to_string().contains("AWS::Nothing::AtAll"), "{error}");
 
-    std::fs::write(&file, "Resources: {R: {Type: AWS::Events::Rule, Properties: {ScheduleExpression: now and then}}}").unwrap();
+    std::fs::write(&file, "Resources: {R: {Type: AWS::Events::Rule, Properties: {ScheduleExpression: now and then}}}")
+        .unwrap();
     let error = Cloud::start(options(file.clone())).await.err().unwrap();
     assert!(error.to_string().starts_with("R (AWS::Events::Rule): "), "{error}");
 
@@ -235,7 +256,9 @@ fn plays_a_function() {
         let (head, event) = http(&api, "GET", "/2018-06-01/runtime/invocation/next", &[], "");
         let request = head
             .lines()
-            .find_map(|line| line.to_lowercase().strip_prefix("lambda-runtime-aws-request-id:").map(|id| id.trim().to_owned()))
+            .find_map(|line| {
+                line.to_lowercase().strip_prefix("lambda-runtime-aws-request-id:").map(|id| id.trim().to_owned())
+            })
             .expect("the Runtime API gives a request id");
         let event: Value = serde_json::from_str(&event).unwrap();
         let (outcome, answer) = match handle(&program, &event) {
@@ -263,7 +286,10 @@ fn handle(program: &str, event: &Value) -> Result<Value, String> {
         }
     }
     if event.get("show").is_some() {
-        return Ok(std::env::vars().map(|(name, value)| (name, json!(value))).collect::<serde_json::Map<_, _>>().into());
+        return Ok(std::env::vars()
+            .map(|(name, value)| (name, json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into());
     }
     if let Some(row) = event.get("store") {
         store(row.as_str().unwrap(), "");
@@ -281,8 +307,9 @@ fn handle(program: &str, event: &Value) -> Result<Value, String> {
 fn store(row: &str, body: &str) {
     let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap();
     let key = std::env::var("AWS_ACCESS_KEY_ID").unwrap();
-    let authorization =
-        format!("Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0");
+    let authorization = format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+    );
     let item = json!({
         "TableName": std::env::var("TABLE_NAME").unwrap(),
         "Item": {"row": {"S": row}, "body": {"S": body}},
@@ -296,7 +323,8 @@ fn store(row: &str, body: &str) {
 /// One request on a connection of its own; head and body of the answer.
 fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(host).unwrap();
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         request.push_str(header);
         request.push_str("\r\n");

@@ -213,6 +213,7 @@ fn every_mistake_is_an_error_with_its_place() {
     let with = |start: &str, rest: &str| format!("{start}{rest}");
     for (template, at, problem) in [
         ("a: [".to_owned(), "the file", "is not YAML"),
+        ("Resources: {A: {Type: X}, A: {Type: Y}}".to_owned(), "the file", "duplicate"),
         ("[1]".to_owned(), "the file", "is not an object"),
         ("Description: d".to_owned(), "Resources", "is missing"),
         ("Resources: 5".to_owned(), "Resources", "is not an object"),
@@ -665,6 +666,20 @@ fn a_definition_as_object_or_text_is_the_same() {
             json!({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
         );
     }
+}
+
+#[test]
+fn names_and_values_that_cloudformation_refuses_are_refused() {
+    let text = "Parameters: {P: {Type: String, Default: ''}}\nResources: {Q: {Type: AWS::SQS::Queue}}";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("root.yaml");
+    std::fs::write(&file, text).unwrap();
+    for name in ["", "1st", "with_underscore", &"a".repeat(129)] {
+        let error = load(&file, &Inputs { stack_name: name.into(), ..inputs(&[]) }).unwrap_err().to_string();
+        assert!(error.contains("the stack's name: "), "{name}: {error}");
+    }
+    let error = of_text(text, &[("P", &"x".repeat(4097))]).unwrap_err().to_string();
+    assert!(error.contains("Parameters.P: the value is longer than 4096 bytes"), "{error}");
 }
 
 #[test]

@@ -157,6 +157,16 @@ impl Model {
 /// All problems that were found; those of a nested stack hide those that only depend on it.
 pub fn load(file: &Path, inputs: &Inputs) -> Result<Model, Error> {
     let mut loader = Loader { inputs, model: Model::default(), problems: Vec::new(), files: Vec::new() };
+    let name = inputs.stack_name.as_bytes();
+    let fits = name.len() <= 128 && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    if !fits || !name.first().is_some_and(u8::is_ascii_alphabetic) {
+        loader.problems.push(Problem {
+            file: file.to_owned(),
+            at: "the stack's name".into(),
+            problem: format!("{:?} is not one that CloudFormation takes", inputs.stack_name),
+            remedy: "begin with a letter; use letters, digits and hyphens; at most 128 characters".into(),
+        });
+    }
     let stack = StackName { name: inputs.stack_name.clone(), path: String::new() };
     let outputs = loader.stack(file, &stack, &inputs.parameters, "from outside");
     match outputs {

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::source::Findings;
 
+/// Bytes of a parameter's value ("CloudFormation quotas" of the user guide).
+const MAX_VALUE: usize = 4_096;
+
 const MEMBERS: [&str; 11] = [
     "Type",
     "Default",
@@ -102,6 +105,9 @@ pub(super) fn values(
             findings.add(&at, "has no value and no default", format!("give a value for {name}"));
             continue;
         };
+        if text.len() > MAX_VALUE {
+            findings.add(&at, format!("the value is longer than {MAX_VALUE} bytes"), "CloudFormation takes no more");
+        }
         check(&at, declaration, kind, &text, findings);
         let value = if list {
             let items: Vec<_> = text.split(',').map(|item| json!(item.trim())).collect();
