@@ -1,0 +1,373 @@
+//! One database session: runs one Redshift statement at a time and knows whether a transaction is open.
+//! Must never put a parameter's value into SQL text, nor hold more of a result in memory than one row.
+
+use crate::config::Limits;
+use crate::dialect::{self, Kind, ServerError};
+use crate::postgres::Server;
+use crate::result::{self, Column, Format, Origin, Stored, Writer};
+use futures::{StreamExt, pin_mut};
+use std::collections::HashMap;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+
+/// A session and what is known of its state.
+pub(crate) struct Connection {
+    client: Client,
+    /// Process id of the server's backend.
+    pub(crate) pid: i64,
+    context: dialect::Context,
+}
+
+/// How a statement ended well.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Rows returned or affected.
+    pub(crate) rows: i64,
+    /// What it returned; none for a statement without a result set.
+    pub(crate) result: Option<Stored>,
+    /// The database it made, which still lacks the dialect's session settings.
+    pub(crate) created_database: Option<String>,
+}
+
+/// Everything a statement needs besides its text.
+pub(crate) struct Request<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) parameters: &'a [(String, String)],
+    pub(crate) format: Format,
+    pub(crate) query_id: i64,
+    pub(crate) limits: &'a Limits,
+}
+
+/// Why a statement failed; each reads as DescribeStatement.Error shows it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Dialect(#[from] dialect::Error),
+    #[error("{0}")]
+    Server(String),
+    #[error(transparent)]
+    Result(#[from] result::Error),
+    #[error("ERROR: {0}")]
+    Other(String),
+}
+
+impl Connection {
+    pub(crate) async fn open(server: &Server, database: &str, user: &str) -> Result<Self, tokio_postgres::Error> {
+        let client = server.connect(database, user).await?;
+        let row = client.query_one("select pg_catalog.pg_backend_pid()", &[]).await?;
+        let pid: i32 = row.try_get(0)?;
+        Ok(Self { client, pid: i64::from(pid), context: dialect::Context::default() })
+    }
+
+    /// What cancels the running statement.
+    pub(crate) fn cancel_token(&self) -> tokio_postgres::CancelToken {
+        self.client.cancel_token()
+    }
+
+    /// The server has ended the session.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// A transaction is open.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.context.in_transaction
+    }
+
+    pub(crate) async fn begin(&mut self, query_id: i64) -> Result<(), Error> {
+        self.plain("begin", query_id).await?;
+        self.context.in_transaction = true;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(&mut self, query_id: i64) -> Result<(), Error> {
+        self.context.in_transaction = false;
+        self.plain("commit", query_id).await
+    }
+
+    pub(crate) async fn rollback(&mut self) {
+        self.context.in_transaction = false;
+        self.undo().await;
+    }
+
+    async fn undo(&self) {
+        if let Err(error) = self.client.batch_execute("rollback").await {
+            tracing::debug!(code = ?error.code(), "rollback failed: the session is gone");
+        }
+    }
+
+    /// Swallows a cancel request that came too late for the statement it was meant for.
+    pub(crate) async fn settle(&self) {
+        let _ = self.client.batch_execute("").await;
+    }
+
+    async fn plain(&self, sql: &str, query_id: i64) -> Result<(), Error> {
+        self.client.batch_execute(sql).await.map_err(|e| failure(&e, query_id))
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn run(&mut self, request: &Request<'_>) -> Result<Outcome, Error> {
+        let translation = dialect::translate(request.sql, &self.context)?;
+        let block = self.context.in_transaction;
+        // Several PostgreSQL statements for one of Redshift's: all or nothing.
+        let own_block = !block && translation.in_block && translation.statements.len() > 1;
+        if own_block {
+            self.plain("begin", request.query_id).await?;
+        }
+        let mut outcome = match self.commands(&translation, request, block || own_block).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if own_block {
+                    self.rollback().await;
+                }
+                return Err(error);
+            }
+        };
+        if own_block {
+            self.plain("commit", request.query_id).await?;
+        }
+        match translation.kind {
+            Kind::Begin => self.context.in_transaction = true,
+            Kind::Commit | Kind::Rollback => self.context.in_transaction = false,
+            _ => {}
+        }
+        if translation.commits && block {
+            self.commit(request.query_id).await?;
+            self.begin(request.query_id).await?;
+        }
+        if translation.kind == Kind::Ddl && !translation.in_block && starts_with_words(request.sql, &["create", "database"]) {
+            outcome.created_database = translation.target;
+        }
+        self.note_setting(request.sql);
+        Ok(outcome)
+    }
+
+    /// Runs what a statement was translated to; the last one's outcome is the statement's.
+    async fn commands(
+        &self,
+        translation: &dialect::Translation,
+        request: &Request<'_>,
+        block: bool,
+    ) -> Result<Outcome, Error> {
+        let names: Vec<&str> = request.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let mut context = self.context.clone();
+        let mut commands = translation.statements.clone();
+        let mut outcome = Outcome::default();
+        let mut index = 0;
+        while let Some(command) = commands.get(index) {
+            let bound = dialect::bind(&command.sql, &names)?;
+            // A refused preparation runs nothing, but it breaks an open transaction.
+            let guarded = block && !command.lateral_aliases.is_empty();
+            if guarded {
+                self.plain("savepoint redshift_alias", request.query_id).await?;
+            }
+            let prepared = match self.client.prepare(&bound.sql).await {
+                Ok(prepared) => prepared,
+                Err(error) => match error.as_db_error().and_then(|e| context.with_alias(command, &server_error(e))) {
+                    // No such column: then it is the alias, and the statement reads differently.
+                    Some(with_alias) => {
+                        if guarded {
+                            self.plain("rollback to savepoint redshift_alias", request.query_id).await?;
+                        }
+                        commands = dialect::translate(request.sql, &with_alias)?.statements;
+                        context = with_alias;
+                        continue;
+                    }
+                    None => return Err(failure(&error, request.query_id)),
+                },
+            };
+            if guarded {
+                self.plain("release savepoint redshift_alias", request.query_id).await?;
+            }
+            outcome = self.prepared(&prepared, &bound, request, block, translation.kind).await?;
+            index += 1;
+        }
+        Ok(outcome)
+    }
+
+    /// The one session setting that changes how the next statement is read.
+    fn note_setting(&mut self, sql: &str) {
+        let words: Vec<String> = sql
+            .split(|c: char| c.is_whitespace() || matches!(c, '=' | ';' | '\''))
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_lowercase)
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).filter(|w| !matches!(*w, "session" | "local" | "to")).collect();
+        match words[..] {
+            ["set", "enable_case_sensitive_identifier", value] => {
+                self.context.case_sensitive_identifiers = matches!(value, "true" | "on" | "1" | "yes" | "t");
+            }
+            ["reset", "enable_case_sensitive_identifier" | "all"] => self.context.case_sensitive_identifiers = false,
+            _ => {}
+        }
+    }
+
+    async fn prepared(
+        &self,
+        prepared: &Statement,
+        bound: &dialect::Bound,
+        request: &Request<'_>,
+        block: bool,
+        kind: Kind,
+    ) -> Result<Outcome, Error> {
+        let columns = self.columns(prepared, request.query_id).await?;
+        let values: Vec<dialect::Value<'_>> = bound
+            .values
+            .iter()
+            .filter_map(|index| request.parameters.get(*index))
+            .map(|(_, value)| dialect::Value(value))
+            .collect();
+        if values.is_empty() {
+            return self.stream(&bound.sql, columns, request).await;
+        }
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
+        if columns.is_empty() {
+            let rows = self.client.execute(prepared, &values).await.map_err(|e| failure(&e, request.query_id))?;
+            return Ok(Outcome { rows: i64::try_from(rows).unwrap_or(i64::MAX), ..Outcome::default() });
+        }
+        if kind != Kind::Select {
+            // The driver reads bound results in binary form only, and only a query can be read through a cursor.
+            return Err(Error::Other(
+                "parameters in a statement that returns rows and is no query (CALL, EXPLAIN, SHOW) are not supported by \
+                 the local Redshift stand-in: write the values into the statement"
+                    .to_owned(),
+            ));
+        }
+        self.through_cursor(&bound.sql, &values, columns, request, block).await
+    }
+
+    /// A query with bound values: opened as a cursor, read as text.
+    async fn through_cursor(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+        columns: Vec<Column>,
+        request: &Request<'_>,
+        block: bool,
+    ) -> Result<Outcome, Error> {
+        if !block {
+            self.plain("begin", request.query_id).await?;
+        }
+        let run = async {
+            let declare = format!("declare redshift_data_api no scroll cursor for {sql}");
+            self.client.execute(declare.as_str(), values).await.map_err(|e| failure(&e, request.query_id))?;
+            let outcome = self.stream("fetch all from redshift_data_api", columns, request).await?;
+            self.plain("close redshift_data_api", request.query_id).await?;
+            Ok(outcome)
+        };
+        let outcome = run.await;
+        if !block {
+            if outcome.is_ok() {
+                self.plain("commit", request.query_id).await?;
+            } else {
+                self.undo().await;
+            }
+        }
+        outcome
+    }
+
+    /// Runs a text and stores the rows as they come.
+    async fn stream(&self, sql: &str, columns: Vec<Column>, request: &Request<'_>) -> Result<Outcome, Error> {
+        let width = columns.len();
+        let mut writer = (width > 0).then(|| Writer::new(request.format, columns, request.limits));
+        let messages = self.client.simple_query_raw(sql).await.map_err(|e| failure(&e, request.query_id))?;
+        pin_mut!(messages);
+        let mut affected = 0;
+        let mut refused = None;
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(SimpleQueryMessage::Row(row)) => {
+                    // After a refusal the rest is read and dropped until the server notices the cancel.
+                    let Some(writer) = writer.as_mut().filter(|_| refused.is_none()) else { continue };
+                    let cells: Vec<Option<&str>> = (0..width.min(row.len())).map(|i| row.get(i)).collect();
+                    if let Err(error) = writer.row(&cells) {
+                        refused = Some(error);
+                        let _ = self.client.cancel_token().cancel_query(tokio_postgres::NoTls).await;
+                    }
+                }
+                Ok(SimpleQueryMessage::CommandComplete(rows)) => affected = rows,
+                Ok(_) => {}
+                Err(error) => return Err(refused.map_or_else(|| failure(&error, request.query_id), Error::Result)),
+            }
+        }
+        if let Some(refused) = refused {
+            self.settle().await;
+            return Err(refused.into());
+        }
+        let Some(writer) = writer else {
+            return Ok(Outcome { rows: i64::try_from(affected).unwrap_or(i64::MAX), ..Outcome::default() });
+        };
+        let rows = writer.rows();
+        Ok(Outcome { rows, result: Some(writer.finish()?), created_database: None })
+    }
+
+    /// The columns of a prepared statement, with the tables they come from.
+    async fn columns(&self, prepared: &Statement, query_id: i64) -> Result<Vec<Column>, Error> {
+        let sources: Vec<(u32, i16)> =
+            prepared.columns().iter().filter_map(|c| Some((c.table_oid()?, c.column_id()?))).collect();
+        let mut origins: HashMap<(u32, i16), Origin> = HashMap::new();
+        if !sources.is_empty() {
+            let tables: Vec<u32> = sources.iter().map(|(table, _)| *table).collect();
+            let rows = self
+                .client
+                .query(
+                    "select a.attrelid, a.attnum, n.nspname::text, c.relname::text, a.attnotnull, \
+                     pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attribute a \
+                     join pg_catalog.pg_class c on c.oid = a.attrelid \
+                     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                     left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum \
+                     where a.attrelid = any($1) and a.attnum > 0",
+                    &[&tables],
+                )
+                .await
+                .map_err(|e| failure(&e, query_id))?;
+            for row in rows {
+                let read = || -> Result<((u32, i16), Origin), tokio_postgres::Error> {
+                    let origin = Origin {
+                        schema: row.try_get(2)?,
+                        table: row.try_get(3)?,
+                        not_null: row.try_get(4)?,
+                        default: row.try_get(5)?,
+                    };
+                    Ok(((row.try_get(0)?, row.try_get(1)?), origin))
+                };
+                let (key, origin) = read().map_err(|e| failure(&e, query_id))?;
+                origins.insert(key, origin);
+            }
+        }
+        Ok(prepared
+            .columns()
+            .iter()
+            .map(|c| {
+                let origin = c.table_oid().zip(c.column_id()).and_then(|key| origins.get(&key));
+                Column::new(c.name(), c.type_(), c.type_modifier(), origin)
+            })
+            .collect())
+    }
+}
+
+fn starts_with_words(sql: &str, words: &[&str]) -> bool {
+    let mut found = sql.split_whitespace();
+    words.iter().all(|word| found.next().is_some_and(|f| f.eq_ignore_ascii_case(word)))
+}
+
+/// An error of the server in Redshift's words.
+pub(crate) fn failure(error: &tokio_postgres::Error, query_id: i64) -> Error {
+    Error::Server(match error.as_db_error() {
+        Some(e) => dialect::error_text(&server_error(e), query_id),
+        None => format!("ERROR: the connection to the database was lost: {error}"),
+    })
+}
+
+fn server_error(e: &tokio_postgres::error::DbError) -> ServerError {
+    ServerError {
+        severity: e.severity().to_owned(),
+        code: e.code().code().to_owned(),
+        message: e.message().to_owned(),
+        detail: e.detail().map(str::to_owned),
+        hint: e.hint().map(str::to_owned),
+        context: e.where_().map(str::to_owned),
+        table: e.table().map(str::to_owned),
+        column: e.column().map(str::to_owned),
+    }
+}

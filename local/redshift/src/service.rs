@@ -1,0 +1,276 @@
+//! The Data API itself: who may call what, and the state that the operations share.
+//!
+//! One lock guards the state; it is held for moments, never across an await. What must never happen: a status event
+//! before the status is visible, a statement shown to another owner.
+
+use crate::config::{Caller, Config, Target};
+use crate::faults::Faults;
+use crate::postgres::{self, Server};
+use crate::session::Session;
+use crate::statement::{Statement, Status};
+use crate::{ApiError, Error, event};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+
+/// A running Data API; clones share it. When the last one is dropped the database server ends.
+#[derive(Clone)]
+pub struct DataApi {
+    pub(crate) inner: Arc<Inner>,
+    owns_server: bool,
+}
+
+/// What operations and statements' tasks share.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) server: Arc<Server>,
+    pub(crate) faults: Faults,
+    /// Statements that may run at once.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Resource ARN of each target.
+    resources: Vec<String>,
+    /// Physical database name by target and Database.
+    databases: HashMap<(usize, String), String>,
+    next_query: AtomicI64,
+    state: Mutex<State>,
+}
+
+/// Statements, tokens and sessions.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) statements: HashMap<String, Statement>,
+    /// Statement id by owner and ClientToken.
+    pub(crate) tokens: HashMap<(String, String), (String, DateTime<Utc>)>,
+    pub(crate) sessions: HashMap<String, Session>,
+    pub(crate) next_sequence: u64,
+}
+
+impl DataApi {
+    /// Starts a database server of its own and makes the targets' databases in it.
+    ///
+    /// # Errors
+    /// [`Error`]: contradicting targets, or no usable PostgreSQL.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        // Beside the running statements and the sessions: administration, and connections that are just closing.
+        let connections = config.limits.concurrency * 2 + config.limits.active_sessions * config.targets.len().max(1) + 20;
+        let server = Server::start(connections.min(1_000)).await?;
+        let mut api = Self::start_on(config, Arc::new(server)).await?;
+        api.owns_server = true;
+        Ok(api)
+    }
+
+    /// The same on a server that already runs and that others may use too. Databases that exist are used as they are.
+    ///
+    /// # Errors
+    /// [`Error`]: contradicting targets, or a refusal of the server.
+    pub async fn start_on(config: Config, server: Arc<Server>) -> Result<Self, Error> {
+        let mut databases = HashMap::new();
+        let mut resources = Vec::new();
+        for (index, target) in config.targets.iter().enumerate() {
+            resources.push(resource(&config, target)?);
+            for database in &target.databases {
+                // Targets are apart: the second one with a database `dev` gets another database under that name.
+                let taken = databases.values().any(|physical: &String| physical == database);
+                let physical = if taken { format!("{database}@{index}") } else { database.clone() };
+                server.create_database(&physical).await?;
+                databases.insert((index, database.clone()), physical);
+            }
+        }
+        let slots = Arc::new(Semaphore::new(config.limits.concurrency));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                server,
+                faults: Faults::default(),
+                slots,
+                resources,
+                databases,
+                next_query: AtomicI64::new(1_000),
+                state: Mutex::default(),
+            }),
+            owns_server: false,
+        })
+    }
+
+    /// One call of the service: `operation` as in `X-Amz-Target: RedshiftData.<operation>`, `body` and answer as JSON 1.1.
+    ///
+    /// # Errors
+    /// [`ApiError`], as the service answers; a failing SQL statement is none.
+    pub async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        let inner = &self.inner;
+        inner.faults.check(operation)?;
+        match operation {
+            "ExecuteStatement" | "BatchExecuteStatement" => {
+                let (id, answer) = inner.submit(operation, caller, &body)?;
+                if inner.faults.ends_before_answer() {
+                    self.wait(&id).await?;
+                }
+                Ok(answer)
+            }
+            "DescribeStatement" => inner.describe(caller, &body),
+            "CancelStatement" => inner.cancel(caller, &body),
+            "GetStatementResult" | "GetStatementResultV2" => inner.result(operation, caller, &body),
+            "ListStatements" => inner.list(caller, &body),
+            other => Err(ApiError::unknown_operation(other)),
+        }
+    }
+
+    /// Waits until the statement has ended (and its event, if any, is out) and describes it; for tests and for a caller
+    /// in the same process.
+    ///
+    /// # Errors
+    /// ResourceNotFoundException for an unknown id.
+    pub async fn wait(&self, id: &str) -> Result<Value, ApiError> {
+        let mut status = match self.inner.state().statements.get(id) {
+            Some(statement) => statement.status.subscribe(),
+            None => return Err(ApiError::not_found("Query does not exist.", id)),
+        };
+        // An error means that the record is gone: retention is over, which the next line reports.
+        let _ = status.wait_for(|status| status.ended()).await;
+        match self.inner.state().statements.get(id) {
+            Some(statement) => Ok(statement.describe(None)),
+            None => Err(ApiError::not_found("Query does not exist.", id)),
+        }
+    }
+
+    /// Switches for misbehaviour.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// Ends the server, if this Data API started it, and with it whatever still runs. Later statements fail.
+    pub async fn stop(&self) {
+        if self.owns_server {
+            self.inner.server.stop().await;
+        }
+    }
+}
+
+/// ARN of a target, as events name it. A workgroup's is built on its id, which is drawn here.
+fn resource(config: &Config, target: &Target) -> Result<String, Error> {
+    let (region, account) = (&config.region, &config.account);
+    match (&target.cluster, &target.workgroup) {
+        (Some(cluster), None) => Ok(format!("arn:aws:redshift:{region}:{account}:cluster:{cluster}")),
+        (None, Some(_)) => {
+            let id = uuid::Uuid::new_v4();
+            Ok(format!("arn:aws:redshift-serverless:{region}:{account}:workgroup/{id}"))
+        }
+        _ => Err(Error::Config("a target is either a cluster or a workgroup".to_owned())),
+    }
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        (self.config.clock)()
+    }
+
+    /// The state, without what retention has ended.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        let limits = &self.config.limits;
+        state.statements.retain(|_, s| !s.status().ended() || now < s.updated + limits.retention);
+        state.tokens.retain(|_, (_, since)| now < *since + limits.token_retention);
+        for session in state.sessions.values_mut() {
+            session.expire(now);
+        }
+        state.sessions.retain(|_, session| !session.forgotten(now, limits.retention));
+        state
+    }
+
+    /// A new Redshift query id.
+    pub(crate) fn query_id(&self) -> i64 {
+        self.next_query.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The target with this cluster or workgroup; a workgroup may be named by its ARN.
+    pub(crate) fn target(&self, cluster: Option<&str>, workgroup: Option<&str>) -> Option<usize> {
+        self.config.targets.iter().zip(&self.resources).position(|(target, arn)| match (cluster, workgroup) {
+            (Some(cluster), None) => target.cluster.as_deref() == Some(cluster),
+            (None, Some(workgroup)) => target.workgroup.as_deref() == Some(workgroup) || arn == workgroup,
+            _ => false,
+        })
+    }
+
+    /// The name PostgreSQL knows a database by. PostgreSQL's own databases are not there for users.
+    pub(crate) fn physical(&self, target: usize, database: &str) -> String {
+        match self.databases.get(&(target, database.to_owned())) {
+            Some(physical) => physical.clone(),
+            None if matches!(database, "postgres" | "template0" | "template1") => format!("{database}@"),
+            // Made by CREATE DATABASE, or not there, which the statement's error will say.
+            None => database.to_owned(),
+        }
+    }
+
+    /// Changes a statement and then shows its new status.
+    pub(crate) fn advance(&self, id: &str, status: Status, change: impl FnOnce(&mut Statement)) {
+        let mut state = self.state();
+        if let Some(statement) = state.statements.get_mut(id) {
+            statement.updated = self.now();
+            change(statement);
+            statement.status.send_replace(status);
+        }
+    }
+
+    /// The last change of a statement: the session is free again, the status visible, then the event goes out.
+    pub(crate) fn end(
+        &self,
+        id: &str,
+        status: Status,
+        connection: Option<crate::connection::Connection>,
+        change: impl FnOnce(&mut Statement),
+    ) {
+        let mut state = self.state();
+        let now = self.now();
+        let session = state.statements.get(id).and_then(|s| s.session.clone());
+        if let Some(session) = session.and_then(|session| state.sessions.get_mut(&session)) {
+            session.put_back(connection, now, self.config.limits.session_life);
+        }
+        let Some(statement) = state.statements.get_mut(id) else { return };
+        statement.updated = now;
+        change(statement);
+        statement.status.send_replace(status);
+        if statement.with_event {
+            let ended = event::Ended {
+                account: &self.config.account,
+                region: &self.config.region,
+                resource: self.resources.get(statement.place.target).map_or("", String::as_str),
+                principal: &statement.principal,
+                statement_name: statement.name.as_deref().unwrap_or_default(),
+                statement_id: id,
+                query_id: statement.query_id(),
+                state: status.name(),
+                rows: statement.rows(),
+                time: now,
+                expires: chrono::Duration::from_std(self.config.limits.retention).unwrap_or(chrono::Duration::days(1)),
+            };
+            if self.config.events.send(event::event(&ended)).is_err() {
+                tracing::debug!(statement = id, "nobody listens to status events");
+            }
+        }
+    }
+
+    /// Opens a database session, making the user if it is new.
+    pub(crate) async fn open(
+        &self,
+        place: &crate::statement::Place,
+    ) -> Result<crate::connection::Connection, tokio_postgres::Error> {
+        use crate::connection::Connection;
+        let database = self.physical(place.target, &place.database);
+        match Connection::open(&self.server, &database, &place.db_user).await {
+            // invalid_authorization_specification: the role does not exist.
+            Err(error) if error.code().is_some_and(|code| code.code() == "28000") => {
+                match self.server.ensure_user(&place.db_user).await {
+                    Ok(()) => Connection::open(&self.server, &database, &place.db_user).await,
+                    Err(postgres::Error::Server(error)) => Err(error),
+                    Err(_) => Err(error),
+                }
+            }
+            opened => opened,
+        }
+    }
+}
