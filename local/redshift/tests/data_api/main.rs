@@ -1,0 +1,13 @@
+//! The Data API against a real PostgreSQL server: each documented rule, one server for the whole file, a database for
+//! each test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod batches;
+mod cancel;
+mod lists;
+mod model;
+mod rules;
+mod sessions;
+mod setting;
+mod statements;
+mod results;
