@@ -10,18 +10,22 @@
 //! leaves byte for byte as it came.
 
 mod bind;
+mod body;
 mod error;
-
-
+mod expression;
+mod function;
+mod pivot;
 mod prelude;
-
-
-
+mod procedure;
+mod query;
+mod refusal;
 mod statement;
+mod table;
+mod token;
+mod types;
+mod utility;
 
-
-
-
+use std::collections::BTreeSet;
 
 pub use bind::{Bound, Marker, Value, bind};
 pub use error::{Error, ServerError, error_text};
@@ -63,6 +67,27 @@ pub struct Context {
     pub in_transaction: bool,
     /// `enable_case_sensitive_identifier`: without it Redshift folds quoted names to lower case too.
     pub case_sensitive_identifiers: bool,
+    /// Select-list aliases to expand where a later item of the list uses them.
+    pub inline_aliases: BTreeSet<String>,
+}
+
+impl Context {
+    /// What to do when PostgreSQL refuses a command with 42703 (undefined column), which comes before anything has run
+    /// (in a block put a savepoint before a command with [`Command::lateral_aliases`]): the context to translate the
+    /// statement with again, or `None` when the error stands.
+    #[must_use]
+    pub fn with_alias(&self, command: &Command, error: &ServerError) -> Option<Self> {
+        if error.code != "42703" {
+            return None;
+        }
+        let name = error.message.strip_prefix("column \"")?.strip_suffix("\" does not exist")?;
+        if !command.lateral_aliases.contains(name) || self.inline_aliases.contains(name) {
+            return None;
+        }
+        let mut context = self.clone();
+        context.inline_aliases.insert(name.to_owned());
+        Some(context)
+    }
 }
 
 /// One Redshift statement as PostgreSQL statements.
@@ -91,10 +116,9 @@ pub struct Translation {
 pub struct Command {
     /// The SQL text.
     pub sql: String,
-    /// The same with select-list aliases expanded where a later item of the list uses them. Redshift lets a column of
-    /// the same name win, so this text may only run when PostgreSQL refused `sql` with 42703 (undefined column); the
-    /// first refusal comes before anything has run (in a block: behind a savepoint).
-    pub if_undefined_column: Option<String>,
+    /// Select-list aliases that a later item of the same list uses. Redshift lets a column of that name win and takes
+    /// the alias otherwise; only the server knows the columns. See [`Context::with_alias`].
+    pub lateral_aliases: BTreeSet<String>,
 }
 
 /// Translates one Redshift statement (a trailing `;` is fine, a second statement is an error).

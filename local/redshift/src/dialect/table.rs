@@ -1,0 +1,454 @@
+//! CREATE, ALTER and DROP: tables with Redshift's attributes, views, materialized views, and the objects Redshift does
+//! not have. Keys are accepted and not enforced; a primary key keeps its NOT NULL.
+//! Must never leave a constraint that PostgreSQL would enforce and Redshift would not.
+
+use super::expression::{self, Scope};
+use super::statement::{Draft, name_at};
+use super::token::{Node, Shape, render_trimmed, split};
+use super::{Error, Kind, procedure, query, types};
+
+/// Objects PostgreSQL creates and Redshift does not have.
+const UNKNOWN_OBJECTS: &[&str] = &[
+    "index", "unique", "trigger", "constraint", "sequence", "domain", "type", "rule", "extension", "aggregate", "operator",
+    "cast", "tablespace", "collation", "conversion", "event", "foreign", "server", "publication", "subscription",
+    "statistics", "policy", "text", "transform", "access", "unlogged", "global", "recursive", "language", "routine",
+];
+
+/// Objects Redshift has and this stand-in does not.
+const UNABLE_OBJECTS: &[&str] =
+    &["external", "model", "datashare", "library", "rls", "masking", "identity", "protected", "integration"];
+
+/// Words that are reserved in Redshift and not in PostgreSQL, as column names (developer guide, "Reserved words").
+const RESERVED: &[&str] = &[
+    "aes128", "aes256", "allowoverwrite", "authorization", "az64", "backup", "binary", "blanksasnull", "bytedict", "bzip2",
+    "connect", "credentials", "current_user_id", "deflate", "defrag", "delta", "delta32k", "disable", "emptyasnull",
+    "enable", "encode", "encrypt", "encryption", "explicit", "freeze", "globaldict256", "globaldict64k", "gzip",
+    "identity", "ignore", "isnull", "lun", "luns", "lzo", "lzop", "minus", "mostly8", "mostly16", "mostly32", "natural",
+    "new", "notnull", "nulls", "off", "offline", "oid", "old", "open", "overlaps", "parallel", "partition", "percent",
+    "permissions", "pivot", "raw", "readratio", "recover", "rejectlog", "resort", "respect", "restore", "snapshot",
+    "start", "sysdate", "system", "tag", "tdes", "text255", "text32k", "top", "truncatecolumns", "unnest", "unpivot",
+    "verbose", "wallet", "without", "timestamp", "interval", "language",
+];
+
+fn no_command(words: &str) -> Error {
+    Error::refused(format!("SQL command \"{}\" not supported on Redshift tables.", words.to_uppercase()))
+}
+
+/// CREATE …
+pub(super) fn create(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let mut at = 1;
+    while nodes.get(at).is_some_and(|node| node.is_any(&["or", "replace", "local", "temp", "temporary"])) {
+        at += 1;
+    }
+    let word = nodes.get(at).map(Node::lower).unwrap_or_default();
+    match word.as_str() {
+        "table" => create_table(nodes, at, scope),
+        "view" => create_view(nodes, at, scope),
+        "materialized" => create_view(nodes, at + 1, scope),
+        "procedure" => procedure::create(nodes, at, scope),
+        "function" => procedure::create_function(nodes, at, scope),
+        "schema" => create_schema(nodes, at),
+        "user" | "group" | "role" => {
+            if let Some(disable) = nodes.iter().position(|node| node.is("disable")) {
+                nodes[disable] = Node::word("null");
+            }
+            Ok(Draft::new(Kind::Ddl))
+        }
+        "database" => Draft::new(Kind::Ddl).alone("CREATE DATABASE", scope).and(Err(Error::unable("CREATE DATABASE"))),
+        _ if UNABLE_OBJECTS.contains(&word.as_str()) => {
+            let next = nodes.get(at + 1).map(|node| node.text.to_uppercase()).unwrap_or_default();
+            Err(Error::unable(&format!("CREATE {} {next}", word.to_uppercase())))
+        }
+        _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("create {word}"))),
+        _ => Err(Error::near(&nodes.get(at).map(|node| node.text.clone()).unwrap_or_default())),
+    }
+}
+
+fn skip_if_exists(nodes: &[Node], mut at: usize) -> usize {
+    while nodes.get(at).is_some_and(|node| node.is_any(&["if", "not", "exists"])) {
+        at += 1;
+    }
+    at
+}
+
+fn create_schema(nodes: &mut Vec<Node>, at: usize) -> Result<Draft, Error> {
+    let target = name_at(nodes, skip_if_exists(nodes, at + 1)).map(|(name, _)| name).unwrap_or_default();
+    if let Some(quota) = nodes.iter().position(|node| node.is("quota")) {
+        let unlimited = nodes.get(quota + 1).is_some_and(|node| node.is("unlimited"));
+        nodes.drain(quota..(quota + if unlimited { 2 } else { 3 }).min(nodes.len()));
+    }
+    Ok(Draft::new(Kind::Ddl).on(target))
+}
+
+fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let name = skip_if_exists(nodes, at + 1);
+    let Some((target, taken)) = name_at(nodes, name) else { return Err(Error::near("table")) };
+    let mut rest = nodes.split_off(name + taken);
+    if target.starts_with('#') && !nodes[1..at].iter().any(|node| node.is_any(&["temp", "temporary"])) {
+        nodes.insert(at, Node::word("temp"));
+    }
+    let mut columns = None;
+    if rest.first().is_some_and(Node::is_group) {
+        columns = Some(rest.remove(0));
+    }
+    attributes(&mut rest)?;
+    let table = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let draft = Draft::new(Kind::Ddl).on(target);
+    if rest.first().is_some_and(|node| node.is("as")) {
+        nodes.extend(columns);
+        let mut query = rest.split_off(1);
+        nodes.extend(rest);
+        if !super::token::starts_query(&query) {
+            return Err(Error::near(&query.first().map(|node| node.text.clone()).unwrap_or_default()));
+        }
+        query::rewrite(&mut query, scope)?;
+        nodes.extend(query);
+        return Ok(draft);
+    }
+    if let Some(node) = rest.first() {
+        return Err(Error::near(&node.text));
+    }
+    let Some(mut columns) = columns else { return Err(Error::syntax("syntax error at end of input")) };
+    columns.body = definitions(&columns.body, &table, scope)?;
+    nodes.push(columns);
+    Ok(draft)
+}
+
+/// Takes the table attributes away: distribution, sort keys, encoding and backup have no meaning in PostgreSQL and no
+/// influence on results.
+fn attributes(nodes: &mut Vec<Node>) -> Result<(), Error> {
+    let mut style = None;
+    let mut key = false;
+    let mut index = 0;
+    while let Some(node) = nodes.get(index) {
+        if node.is("as") {
+            break;
+        }
+        let next = nodes.get(index + 1);
+        let taken = match node.lower().as_str() {
+            "backup" if next.is_some_and(|next| next.is_any(&["yes", "no"])) => 2,
+            "diststyle" if next.is_some_and(|next| next.is_any(&["auto", "even", "key", "all"])) => {
+                style = next.map(Node::lower);
+                2
+            }
+            "distkey" if next.is_some_and(Node::is_group) => {
+                key = true;
+                2
+            }
+            "compound" | "interleaved" if next.is_some_and(|next| next.is("sortkey")) => 1,
+            "sortkey" if next.is_some_and(|next| next.is_group() || next.is("auto")) => 2,
+            "encode" if next.is_some_and(|next| next.is("auto")) => 2,
+            "auto" if next.is_some_and(|next| next.is("refresh")) => 3,
+            _ => return Err(Error::near(&node.text)),
+        };
+        index += taken;
+    }
+    if key && matches!(style.as_deref(), Some("even" | "all")) {
+        return Err(Error::refused(format!(
+            "cannot specify DISTKEY with DISTSTYLE {}",
+            style.unwrap_or_default().to_uppercase()
+        )));
+    }
+    nodes.drain(..index.min(nodes.len()));
+    Ok(())
+}
+
+fn definitions(body: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
+    let mut columns: Vec<(String, Vec<Node>)> = Vec::new();
+    let mut keys: Vec<String> = Vec::new();
+    for item in split(body, ",") {
+        let mut item = item;
+        if item.first().is_some_and(|node| node.is("constraint")) && item.len() > 2 {
+            item = &item[2..];
+        }
+        let Some(first) = item.first() else { return Err(Error::near(",")) };
+        match first.lower().as_str() {
+            "primary" | "unique" | "foreign" if item.iter().any(Node::is_group) => {
+                if first.is("primary") {
+                    keys.extend(item.iter().filter(|node| node.is_group()).flat_map(|group| group.body.iter().filter(|node| node.is_name()).map(Node::name)));
+                }
+            }
+            "check" | "exclude" => return Err(Error::near(&first.text)),
+            "like" => columns.push((String::new(), like(item)?)),
+            _ => columns.push((first.name(), column(item, table, scope)?)),
+        }
+    }
+    for key in keys {
+        let Some((_, definition)) = columns.iter_mut().find(|(name, _)| *name == key) else {
+            return Err(Error { code: "42703", message: format!("column \"{key}\" named in key does not exist") });
+        };
+        if !definition.iter().any(|node| node.text.eq_ignore_ascii_case("not null")) {
+            definition.push(Node::made("not null"));
+        }
+    }
+    let mut made = Vec::new();
+    for (index, (_, definition)) in columns.into_iter().enumerate() {
+        if index > 0 {
+            made.push(Node::symbol(","));
+        }
+        made.extend(definition);
+    }
+    Ok(made)
+}
+
+fn like(item: &[Node]) -> Result<Vec<Node>, Error> {
+    let taken = name_at(item, 1).map_or(1, |(_, taken)| taken);
+    match &item[1 + taken..] {
+        [] => Ok(item.to_vec()),
+        [mode, what] if mode.is_any(&["including", "excluding"]) && what.is("defaults") => Ok(item.to_vec()),
+        [_, what, ..] => Err(Error::near(&what.text)),
+        [other] => Err(Error::near(&other.text)),
+    }
+}
+
+/// One column: name, type and attributes.
+fn column(item: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
+    let name = &item[0];
+    if !name.is_name() {
+        return Err(Error::near(&name.text));
+    }
+    if name.is_any(RESERVED) {
+        return Err(Error::near(&name.text));
+    }
+    if name.name() == "oid" {
+        return Err(Error { code: "42701", message: "column name \"oid\" conflicts with a system column name".to_owned() });
+    }
+    let mut made = vec![name.clone()];
+    let extent = types::extent(&item[1..]);
+    if extent == 0 {
+        return Err(Error::syntax("syntax error at end of input"));
+    }
+    match types::rewrite(&item[1..], types::Place::Column(table, &name.name()))? {
+        Some((kind, taken)) => {
+            made.extend(kind);
+            made.extend_from_slice(&item[1 + taken..1 + extent.max(taken)]);
+        }
+        None => made.extend_from_slice(&item[1..1 + extent]),
+    }
+    column_attributes(&item[1 + extent..], &mut made, scope)?;
+    Ok(made)
+}
+
+const ATTRIBUTES: &[&str] = &[
+    "default", "identity", "generated", "encode", "distkey", "sortkey", "collate", "not", "null", "unique", "primary",
+    "references", "constraint", "check",
+];
+
+fn column_attributes(mut rest: &[Node], made: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
+    let not_null = |made: &mut Vec<Node>| {
+        if !made.iter().any(|node| node.shape == Shape::Made && node.text == "not null") {
+            made.push(Node::made("not null"));
+        }
+    };
+    while let Some(node) = rest.first() {
+        let next = rest.get(1);
+        let taken = match node.lower().as_str() {
+            "default" => {
+                // The expression may start with a word that is an attribute too (`default null`).
+                let end = rest.iter().skip(2).position(|node| node.is_any(ATTRIBUTES)).map_or(rest.len(), |end| end + 2);
+                let mut default = rest[..end].to_vec();
+                expression::rewrite(&mut default, scope)?;
+                made.extend(default);
+                end
+            }
+            "identity" => {
+                made.push(identity("always", next)?);
+                2
+            }
+            "generated" if rest.len() > 5 && rest[1].is("by") && rest[2].is("default") && rest[4].is("identity") => {
+                made.push(identity("by default", rest.get(5))?);
+                6
+            }
+            "encode" => 2,
+            "distkey" | "sortkey" => 1,
+            "collate" if next.is_some_and(|next| next.is_any(&["case_sensitive", "cs"])) => 2,
+            "collate" => {
+                return Err(Error::unable(&format!("COLLATE {}", next.map(|next| next.text.to_uppercase()).unwrap_or_default())));
+            }
+            "not" if next.is_some_and(|next| next.is("null")) => {
+                not_null(made);
+                2
+            }
+            "null" | "unique" => 1,
+            "primary" if next.is_some_and(|next| next.is("key")) => {
+                not_null(made);
+                2
+            }
+            "references" => {
+                let taken = name_at(rest, 1).map_or(0, |(_, taken)| taken);
+                1 + taken + usize::from(rest.get(1 + taken).is_some_and(Node::is_group))
+            }
+            "constraint" => 2,
+            _ => return Err(Error::near(&node.text)),
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// IDENTITY(seed, step). The sequence's bounds must hold a seed below 1 and a falling step.
+fn identity(generated: &str, arguments: Option<&Node>) -> Result<Node, Error> {
+    let Some(group) = arguments.filter(|group| group.is_group()) else { return Err(Error::near("identity")) };
+    let numbers: Vec<i64> = split(&group.body, ",").iter().filter_map(|n| render_trimmed(n).replace(' ', "").parse().ok()).collect();
+    let [seed, step] = numbers[..] else { return Err(Error::near("identity")) };
+    if step == 0 {
+        return Err(Error::refused("identity step must not be zero"));
+    }
+    let bound = if step > 0 { "minvalue" } else { "maxvalue" };
+    Ok(Node::made(format!("generated {generated} as identity (start with {seed} increment by {step} {bound} {seed})")))
+}
+
+fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let materialized = nodes[at - 1].is("materialized");
+    let name = skip_if_exists(nodes, at + 1);
+    let Some((target, taken)) = name_at(nodes, name) else { return Err(Error::near("view")) };
+    let mut rest = nodes.split_off(name + taken);
+    if !materialized && rest.first().is_some_and(Node::is_group) {
+        nodes.push(rest.remove(0));
+    }
+    if materialized {
+        attributes(&mut rest)?;
+    }
+    if !rest.first().is_some_and(|node| node.is("as")) {
+        return Err(Error::near(&rest.first().map(|node| node.text.clone()).unwrap_or_default()));
+    }
+    let late = ["with", "no", "schema", "binding"];
+    if rest.len() > late.len() && rest[rest.len() - late.len()..].iter().zip(late).all(|(node, word)| node.is(word)) {
+        rest.truncate(rest.len() - late.len());
+    }
+    if rest.len() > 3 && rest[rest.len() - 2].is("check") {
+        return Err(Error::near("check"));
+    }
+    let mut query = rest.split_off(1);
+    nodes.extend(rest);
+    query::rewrite(&mut query, scope)?;
+    nodes.extend(query);
+    Ok(Draft::new(Kind::Ddl).on(target))
+}
+
+/// ALTER …
+pub(super) fn alter(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let word = nodes.get(1).map(Node::lower).unwrap_or_default();
+    match word.as_str() {
+        "table" => alter_table(nodes, scope),
+        "user" | "group" | "role" | "schema" | "default" | "procedure" | "function" | "view" | "materialized" => {
+            if let Some(disable) = nodes.iter().position(|node| node.is("disable")) {
+                nodes[disable] = Node::word("null");
+            }
+            if word == "schema" && nodes.iter().any(|node| node.is("quota")) {
+                return Err(Error::unable("ALTER SCHEMA … QUOTA"));
+            }
+            Ok(Draft::new(Kind::Ddl))
+        }
+        "database" => Err(Error::unable("ALTER DATABASE")),
+        _ if UNABLE_OBJECTS.contains(&word.as_str()) => Err(Error::unable(&format!("ALTER {}", word.to_uppercase()))),
+        _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("alter {word}"))),
+        _ => Err(Error::near(&nodes.get(1).map(|node| node.text.clone()).unwrap_or_default())),
+    }
+}
+
+/// A statement that only checks that the table is there.
+fn nothing_on(target: &str, check: &str) -> Vec<Node> {
+    let literal = target.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join(".");
+    let literal = literal.replace('\'', "''");
+    vec![Node::made(format!("do $redshift$ begin perform {check}('{literal}'::regclass); end $redshift$")).after("")]
+}
+
+fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let at = skip_if_exists(nodes, 2);
+    let Some((target, taken)) = name_at(nodes, at) else { return Err(Error::near("table")) };
+    let mut action = nodes.split_off(at + taken);
+    let draft = Draft::new(Kind::Ddl).on(target.clone());
+    let word = |index: usize| action.get(index).map(Node::lower).unwrap_or_default();
+    if action.iter().any(|node| node.is_symbol(",")) {
+        return Err(Error::near(","));
+    }
+    match (word(0).as_str(), word(1).as_str()) {
+        ("add", "constraint" | "primary" | "unique" | "foreign" | "check") => {
+            let constraint = if word(1) == "constraint" { &action[3.min(action.len())..] } else { &action[1..] };
+            match constraint.first().map(Node::lower).as_deref() {
+                Some("primary") => {
+                    let columns: Vec<String> = constraint
+                        .iter()
+                        .find(|node| node.is_group())
+                        .map(|group| group.body.iter().filter(|node| node.is_name()).map(|node| format!("'{}'", node.name().replace('\'', "''"))).collect())
+                        .unwrap_or_default();
+                    *nodes = nothing_on(&target, "redshift_catalog.require_not_null");
+                    if let Some(made) = nodes.first_mut() {
+                        made.text = made.text.replace("::regclass)", &format!("::regclass, array[{}])", columns.join(", ")));
+                    }
+                }
+                Some("unique" | "foreign") => *nodes = nothing_on(&target, "redshift_catalog.exists"),
+                Some(other) => return Err(Error::near(other)),
+                None => return Err(Error::syntax("syntax error at end of input")),
+            }
+            Ok(draft)
+        }
+        ("add", "partition" | "rls") | ("append", _) | ("drop", "partition" | "rls") => {
+            Err(Error::unable(&format!("ALTER TABLE … {}", render_trimmed(&action[..2.min(action.len())]).to_uppercase())))
+        }
+        ("add", _) => {
+            let start = 1 + usize::from(word(1) == "column");
+            let definition = action.split_off(start);
+            if let Some(bad) = definition.iter().find(|node| node.is_any(&["primary", "unique", "references", "identity", "distkey", "sortkey"])) {
+                return Err(Error::near(&bad.text));
+            }
+            nodes.extend(action);
+            if definition.is_empty() {
+                return Err(Error::syntax("syntax error at end of input"));
+            }
+            nodes.extend(column(&definition, target.rsplit('.').next().unwrap_or_default(), scope)?);
+            Ok(draft)
+        }
+        ("drop", "constraint") => Err(Error::unable("ALTER TABLE … DROP CONSTRAINT (keys are not kept)")),
+        ("alter", "distkey" | "diststyle" | "sortkey" | "compound" | "interleaved" | "encode") => {
+            *nodes = nothing_on(&target, "redshift_catalog.exists");
+            Ok(draft)
+        }
+        ("alter", _) => {
+            let column_at = 1 + usize::from(word(1) == "column");
+            match word(column_at + 1).as_str() {
+                "encode" => {
+                    *nodes = nothing_on(&target, "redshift_catalog.exists");
+                    Ok(draft)
+                }
+                "type" => {
+                    let mut kind = action.split_off(column_at + 2);
+                    if !kind.first().is_some_and(|node| node.is_any(&["varchar", "character", "nvarchar"])) || kind.len() > 3 {
+                        return Err(Error::refused("ALTER COLUMN TYPE is only supported for VARCHAR columns"));
+                    }
+                    if let Some((made, taken)) = types::rewrite(&kind, types::Place::Column("", ""))? {
+                        kind.splice(..taken, made);
+                    }
+                    nodes.extend(action);
+                    nodes.extend(kind);
+                    draft.alone("ALTER TABLE ALTER COLUMN", scope)
+                }
+                _ => Err(Error::near(&action.get(column_at + 1).map(|node| node.text.clone()).unwrap_or_default())),
+            }
+        }
+        ("rename" | "owner" | "drop", _) => {
+            nodes.extend(action);
+            Ok(draft)
+        }
+        ("row", _) => Err(Error::unable("ALTER TABLE … ROW LEVEL SECURITY")),
+        _ => Err(Error::near(&action.first().map(|node| node.text.clone()).unwrap_or_default())),
+    }
+}
+
+/// DROP …
+pub(super) fn drop(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
+    let word = nodes.get(1).map(Node::lower).unwrap_or_default();
+    let at = if word == "materialized" { 3 } else { 2 };
+    let target = name_at(nodes, skip_if_exists(nodes, at)).map(|(name, _)| name).unwrap_or_default();
+    match word.as_str() {
+        "table" | "view" | "schema" | "user" | "group" | "role" | "materialized" | "function" => {
+            Ok(Draft::new(Kind::Ddl).on(target))
+        }
+        "procedure" => procedure::drop(nodes),
+        "database" => Draft::new(Kind::Ddl).on(target).alone("DROP DATABASE", scope),
+        _ if UNABLE_OBJECTS.contains(&word.as_str()) => Err(Error::unable(&format!("DROP {}", word.to_uppercase()))),
+        _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("drop {word}"))),
+        _ => Err(Error::near(&nodes.get(1).map(|node| node.text.clone()).unwrap_or_default())),
+    }
+}

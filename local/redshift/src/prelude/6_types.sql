@@ -1,0 +1,119 @@
+-- Casts, lengths in bytes, comparison without trailing blanks, `+` on strings. Sources: developer guide, "Character types",
+-- "Type compatibility and conversion", "Boolean type".
+-- PostgreSQL's own casts cannot be replaced by CREATE CAST: their rows in pg_cast are changed.
+set search_path to pg_catalog;
+
+-- VARCHAR(n) counts bytes. A store that is too long fails unless the excess is blanks; an explicit cast cuts.
+create function redshift_catalog.cut_varchar(x varchar, typmod integer, is_explicit boolean) returns varchar
+language plpgsql immutable strict as $$
+declare
+    room constant int := typmod - 4;
+    kept text := pg_catalog.left(x::text, room);
+begin
+    if not is_explicit and pg_catalog.octet_length(pg_catalog.rtrim(x::text, ' ')) > room then
+        raise exception using errcode = '22001', message = 'value too long for type character varying(' || room || ')';
+    end if;
+    while pg_catalog.octet_length(kept) > room loop
+        kept := pg_catalog.left(kept, -1);
+    end loop;
+    return kept;
+end
+$$;
+create function redshift_catalog.varchar_length(x varchar, typmod integer, is_explicit boolean) returns varchar immutable
+    return case when typmod < 4 or octet_length(x) <= typmod - 4 then x
+        else redshift_catalog.cut_varchar(x, typmod, is_explicit) end;
+-- CHAR(n) holds single-byte characters only.
+create function redshift_catalog.char_length(x bpchar, typmod integer, is_explicit boolean) returns bpchar
+language plpgsql immutable strict as $$
+begin
+    if pg_catalog.octet_length(x) <> pg_catalog.char_length(x || 'x') - 1 and pg_catalog.octet_length(x::text) <> pg_catalog.char_length(x::text) then
+        raise exception using errcode = 'XX000', message = 'Multibyte character not supported for CHAR (Hint: Try using VARCHAR).';
+    end if;
+    return pg_catalog.bpchar(x, typmod, is_explicit);
+end
+$$;
+update pg_cast set castfunc = 'redshift_catalog.varchar_length(varchar, integer, boolean)'::regprocedure
+    where castsource = 'varchar'::regtype and casttarget = 'varchar'::regtype;
+update pg_cast set castfunc = 'redshift_catalog.char_length(bpchar, integer, boolean)'::regprocedure
+    where castsource = 'bpchar'::regtype and casttarget = 'bpchar'::regtype;
+
+-- BOOLEAN does not become a string; integers and BOOLEAN convert both ways without being asked.
+create function redshift_catalog.boolean_text(x boolean) returns text language plpgsql immutable as $$
+begin
+    raise exception using errcode = '42846', message = 'cannot cast type boolean to character varying';
+end
+$$;
+update pg_cast set castfunc = 'redshift_catalog.boolean_text(boolean)'::regprocedure
+    where castsource = 'bool'::regtype and casttarget in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype);
+update pg_cast set castcontext = 'i'
+    where castsource = 'bool'::regtype and casttarget = 'int4'::regtype or castsource = 'int4'::regtype and casttarget = 'bool'::regtype;
+create function redshift_catalog.int8_boolean(x bigint) returns boolean immutable return x <> 0;
+create function redshift_catalog.int2_boolean(x smallint) returns boolean immutable return x <> 0;
+create function redshift_catalog.boolean_int8(x boolean) returns bigint immutable return x::int::bigint;
+create function redshift_catalog.boolean_int2(x boolean) returns smallint immutable return x::int::smallint;
+create cast (bigint as boolean) with function redshift_catalog.int8_boolean(bigint) as assignment;
+create cast (smallint as boolean) with function redshift_catalog.int2_boolean(smallint) as assignment;
+create cast (boolean as bigint) with function redshift_catalog.boolean_int8(boolean) as assignment;
+create cast (boolean as smallint) with function redshift_catalog.boolean_int2(boolean) as assignment;
+
+-- Integers become strings, dates and strings convert both ways, without being asked.
+create cast (smallint as text) with inout as implicit;
+create cast (integer as text) with inout as implicit;
+create cast (bigint as text) with inout as implicit;
+create cast (smallint as varchar) with inout as implicit;
+create cast (integer as varchar) with inout as implicit;
+create cast (bigint as varchar) with inout as implicit;
+create cast (date as text) with inout as implicit;
+create cast (timestamp as text) with inout as implicit;
+create cast (timestamptz as text) with inout as implicit;
+create cast (date as varchar) with inout as implicit;
+create cast (timestamp as varchar) with inout as implicit;
+create cast (timestamptz as varchar) with inout as implicit;
+create cast (text as date) with inout as implicit;
+create cast (text as timestamp) with inout as implicit;
+create cast (varchar as date) with inout as implicit;
+create cast (varchar as timestamp) with inout as implicit;
+create cast (text as timestamptz) with inout as implicit;
+create cast (varchar as timestamptz) with inout as implicit;
+
+-- SUPER to string: a string without its quotes.
+create function redshift_catalog.super_text(x jsonb) returns text immutable
+    return case jsonb_typeof(x) when 'null' then null when 'string' then x #>> '{}' else redshift_catalog.json_serialize(x) end;
+create function redshift_catalog.super_varchar(x jsonb) returns varchar immutable return redshift_catalog.super_text(x)::varchar;
+create cast (jsonb as text) with function redshift_catalog.super_text(jsonb);
+create cast (jsonb as varchar) with function redshift_catalog.super_varchar(jsonb);
+
+-- Trailing blanks do not count in comparisons of VARCHAR. The functions are inlined, so that joins still hash.
+do $do$
+declare
+    op text;
+begin
+    foreach op in array array['=', '<>', '<', '<=', '>', '>='] loop
+        execute format($f$
+            create function redshift_catalog.%2$s(a text, b text) returns boolean immutable
+                return rtrim(a, ' ') operator(pg_catalog.%1$s) rtrim(b, ' ');
+            $f$, op, case op when '=' then 'text_eq' when '<>' then 'text_ne' when '<' then 'text_lt' when '<=' then 'text_le'
+                when '>' then 'text_gt' else 'text_ge' end);
+    end loop;
+end
+$do$;
+create operator redshift_catalog.= (leftarg = text, rightarg = text, function = redshift_catalog.text_eq,
+    commutator = operator(redshift_catalog.=), negator = operator(redshift_catalog.<>), restrict = eqsel, join = eqjoinsel);
+create operator redshift_catalog.<> (leftarg = text, rightarg = text, function = redshift_catalog.text_ne,
+    commutator = operator(redshift_catalog.<>), negator = operator(redshift_catalog.=), restrict = neqsel, join = neqjoinsel);
+create operator redshift_catalog.< (leftarg = text, rightarg = text, function = redshift_catalog.text_lt,
+    commutator = operator(redshift_catalog.>), negator = operator(redshift_catalog.>=), restrict = scalarltsel, join = scalarltjoinsel);
+create operator redshift_catalog.<= (leftarg = text, rightarg = text, function = redshift_catalog.text_le,
+    commutator = operator(redshift_catalog.>=), negator = operator(redshift_catalog.>), restrict = scalarlesel, join = scalarlejoinsel);
+create operator redshift_catalog.> (leftarg = text, rightarg = text, function = redshift_catalog.text_gt,
+    commutator = operator(redshift_catalog.<), negator = operator(redshift_catalog.<=), restrict = scalargtsel, join = scalargtjoinsel);
+create operator redshift_catalog.>= (leftarg = text, rightarg = text, function = redshift_catalog.text_ge,
+    commutator = operator(redshift_catalog.<=), negator = operator(redshift_catalog.<), restrict = scalargesel, join = scalargejoinsel);
+
+-- `+` joins strings. A string and a number is left an error: Redshift would make a number of the string.
+create function redshift_catalog.text_plus(a text, b text) returns text immutable return a || b;
+create operator redshift_catalog.+ (leftarg = text, rightarg = text, function = redshift_catalog.text_plus);
+create function redshift_catalog.text_plus_number(a text, b numeric) returns numeric immutable return a::numeric + b;
+create function redshift_catalog.number_plus_text(a numeric, b text) returns numeric immutable return a + b::numeric;
+create operator redshift_catalog.+ (leftarg = text, rightarg = numeric, function = redshift_catalog.text_plus_number);
+create operator redshift_catalog.+ (leftarg = numeric, rightarg = text, function = redshift_catalog.number_plus_text);
