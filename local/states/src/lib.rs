@@ -6,7 +6,22 @@
 //! The entry point is [`service::StepFunctions`], which is the Step Functions API as a state machine: it holds the
 //! registered machines, their executions, the task tokens and the timers.
 
+mod choice;
+mod definition;
+mod engine;
+mod environment;
+mod expression;
+mod history;
+mod intrinsic;
+pub mod json_path;
+mod payload;
+mod reader;
+mod resource;
 pub mod service;
+mod template;
+mod timestamp;
+
+pub use definition::{Diagnostic, Severity};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

@@ -2,21 +2,28 @@
 //!
 //! Must never wait, sleep or do I/O: what has to happen outside is returned as [`Command`]s, in order.
 
+mod arguments;
+mod executions;
+mod machines;
+mod pages;
+mod tasks;
+
 use serde_json::Value;
 
+use crate::engine::{Engine, Outcome, Turn};
 use crate::{ApiError, Command, Config, Event, Ids, Time};
 
 /// All state machines and executions of one account in one region.
 #[derive(Debug)]
 pub struct StepFunctions {
-    config: Config,
+    engine: Engine,
 }
 
 impl StepFunctions {
     /// An empty service.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { engine: Engine::new(config) }
     }
 
     /// Answers one API call. `operation` is the name after `AWSStepFunctions.`, `body` the call's JSON.
@@ -30,29 +37,56 @@ impl StepFunctions {
         now: Time,
         ids: &mut dyn Ids,
     ) -> (Result<Value, ApiError>, Vec<Command>) {
-        let _ = (body, now, ids.next(), &self.config);
-        let error = ApiError::new(
-            "UnknownOperationException",
-            format!("{operation} is not supported here"),
-        );
-        (Err(error), Vec::new())
+        let mut turn = Turn::new(now.timestamp_millis(), ids);
+        let answer = self.engine.call(operation, body, &mut turn);
+        self.engine.run(&mut turn);
+        (answer, turn.commands)
     }
 
     /// Takes the outcome of a command.
     pub fn event(&mut self, event: Event, now: Time, ids: &mut dyn Ids) -> Vec<Command> {
-        let _ = (event, now, ids.next());
-        Vec::new()
+        let mut turn = Turn::new(now.timestamp_millis(), ids);
+        match event {
+            Event::TaskFinished { task, result } => self.engine.task_ended(task, Outcome::Called(result), &mut turn),
+        }
+        self.engine.run(&mut turn);
+        turn.commands
     }
 
     /// Does what is due at `now`: waits that end, timeouts, retries.
     pub fn due(&mut self, now: Time, ids: &mut dyn Ids) -> Vec<Command> {
-        let _ = (now, ids.next());
-        Vec::new()
+        let mut turn = Turn::new(now.timestamp_millis(), ids);
+        self.engine.due(&mut turn);
+        turn.commands
     }
 
     /// When [`StepFunctions::due`] must be called next; `None` when nothing waits for time.
     #[must_use]
     pub fn next_timer(&self) -> Option<Time> {
-        None
+        self.engine.next_timer().and_then(Time::from_timestamp_millis)
+    }
+}
+
+impl Engine {
+    /// One API call. What it starts runs with the next [`Engine::run`].
+    pub(crate) fn call(&mut self, operation: &str, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+        match operation {
+            "CreateStateMachine" => self.create_state_machine(body, turn),
+            "UpdateStateMachine" => self.update_state_machine(body, turn),
+            "DeleteStateMachine" => self.delete_state_machine(body),
+            "DescribeStateMachine" => self.describe_state_machine(body),
+            "DescribeStateMachineForExecution" => self.describe_state_machine_for_execution(body),
+            "ListStateMachines" => self.list_state_machines(body),
+            "ValidateStateMachineDefinition" => machines::validate(body),
+            "StartExecution" => self.start_execution_call(body, turn),
+            "StopExecution" => self.stop_execution(body, turn),
+            "DescribeExecution" => self.describe_execution(body),
+            "ListExecutions" => self.list_executions(body),
+            "GetExecutionHistory" => self.get_execution_history(body),
+            "SendTaskSuccess" => self.send_task_success(body, turn),
+            "SendTaskFailure" => self.send_task_failure(body, turn),
+            "SendTaskHeartbeat" => self.send_task_heartbeat(body, turn),
+            other => Err(ApiError::new("UnknownOperationException", format!("{other} is not supported here"))),
+        }
     }
 }

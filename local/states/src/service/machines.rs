@@ -1,0 +1,224 @@
+//! Calls about state machines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Arguments, checked_arn, checked_name};
+use super::pages::page;
+use crate::definition::{self, Machine, Severity};
+use crate::engine::{Engine, Registered, Revision, Turn};
+use crate::{ApiError, Diagnostic, intrinsic, timestamp};
+
+/// Members that are stored and given back.
+const SETTINGS: [&str; 3] = ["loggingConfiguration", "tracingConfiguration", "encryptionConfiguration"];
+
+fn parsed(definition: &str) -> Result<Machine, ApiError> {
+    definition::parse(definition).map_err(|found| {
+        let found: Vec<String> =
+            found.iter().filter(|one| one.severity == Severity::Error).map(ToString::to_string).collect();
+        ApiError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{}'", found.join(", ")))
+    })
+}
+
+fn role(arn: &str) -> Result<&str, ApiError> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    if parts.len() == 6 && parts[0] == "arn" && parts[2] == "iam" && parts[5].starts_with("role/") {
+        return Ok(arn);
+    }
+    Err(ApiError::new("InvalidArn", format!("Invalid Role Arn: '{arn}'")))
+}
+
+/// What is wrong with a definition; empty when it can be created.
+#[must_use]
+pub(crate) fn diagnostics(definition: &str) -> Vec<Diagnostic> {
+    definition::parse(definition).err().unwrap_or_default()
+}
+
+pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
+    let arguments = Arguments::new(body, &["definition", "type", "severity", "maxResults"])?;
+    let found = diagnostics(arguments.required("definition")?);
+    let refused = found.iter().any(|one| one.severity == Severity::Error);
+    let most = arguments.max_results()?;
+    Ok(json!({
+        "result": if refused { "FAIL" } else { "OK" },
+        "diagnostics": found.iter().take(most).map(Diagnostic::to_json).collect::<Vec<_>>(),
+        "truncated": found.len() > most,
+    }))
+}
+
+impl Engine {
+    pub(super) fn create_state_machine(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+        let known = ["name", "definition", "roleArn", "type", "tags", "publish", "versionDescription"];
+        let arguments = Arguments::new(body, &[&known[..], &SETTINGS].concat())?;
+        let name = checked_name(arguments.required("name")?)?;
+        let definition = arguments.required("definition")?;
+        let role = role(arguments.required("roleArn")?)?;
+        arguments.refuse("publish")?;
+        arguments.refuse("versionDescription")?;
+        match arguments.text("type")?.unwrap_or("STANDARD") {
+            "STANDARD" => {}
+            other => {
+                let message = format!("State machines of type {other} are not supported here");
+                return Err(ApiError::new("StateMachineTypeNotSupported", message));
+            }
+        }
+        let machine = parsed(definition)?;
+        let config = &self.config;
+        let arn: Arc<str> =
+            format!("arn:{}:states:{}:{}:stateMachine:{name}", config.partition, config.region, config.account).into();
+        let settings: Map<String, Value> = SETTINGS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), arguments.get(name)?.clone())))
+            .collect();
+        if let Some(existing) = self.machines.get(&arn) {
+            // Idempotent for the same definition and settings, whatever the role ("CreateStateMachine").
+            if *existing.revision.definition == *definition && existing.settings == settings {
+                return Ok(created(&arn, existing.created));
+            }
+            return Err(ApiError::new("StateMachineAlreadyExists", format!("State Machine Already Exists: '{arn}'")));
+        }
+        let revision = Revision {
+            machine_arn: Arc::clone(&arn),
+            name: name.into(),
+            definition: definition.into(),
+            role: role.into(),
+            machine: Arc::new(machine),
+            revision_id: intrinsic::uuid_text(turn.chance()),
+            updated: turn.now,
+        };
+        let registered =
+            Registered { revision: Arc::new(revision), created: turn.now, settings, executions: Vec::new() };
+        self.machines.insert(Arc::clone(&arn), registered);
+        Ok(created(&arn, turn.now))
+    }
+
+    pub(super) fn update_state_machine(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+        let known = ["stateMachineArn", "definition", "roleArn", "publish", "versionDescription"];
+        let arguments = Arguments::new(body, &[&known[..], &SETTINGS].concat())?;
+        arguments.refuse("publish")?;
+        arguments.refuse("versionDescription")?;
+        let registered = self.registered(arguments.required("stateMachineArn")?)?;
+        let settings: Vec<&str> = SETTINGS.into_iter().filter(|name| arguments.get(name).is_some()).collect();
+        let (definition, role_arn) = (arguments.text("definition")?, arguments.text("roleArn")?);
+        if definition.is_none() && role_arn.is_none() && settings.is_empty() {
+            return Err(ApiError::new(
+                "MissingRequiredParameter",
+                "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration or the \
+                 EncryptionConfiguration must be specified",
+            ));
+        }
+        let old = &registered.revision;
+        let machine = match definition {
+            Some(definition) => Arc::new(parsed(definition)?),
+            None => Arc::clone(&old.machine),
+        };
+        let revision = Revision {
+            machine_arn: Arc::clone(&old.machine_arn),
+            name: Arc::clone(&old.name),
+            definition: definition.map_or_else(|| Arc::clone(&old.definition), Into::into),
+            role: role_arn.map(role).transpose()?.map_or_else(|| Arc::clone(&old.role), Into::into),
+            machine,
+            revision_id: intrinsic::uuid_text(turn.chance()),
+            updated: turn.now,
+        };
+        let answer = json!({ "updateDate": timestamp::seconds(turn.now), "revisionId": revision.revision_id });
+        let arn = Arc::clone(&old.machine_arn);
+        if let Some(registered) = self.machines.get_mut(&arn) {
+            for name in settings {
+                registered.settings.insert(name.to_owned(), arguments.get(name).cloned().unwrap_or_default());
+            }
+            // Running executions keep the revision that they started with.
+            registered.revision = Arc::new(revision);
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn delete_state_machine(&mut self, body: &Value) -> Result<Value, ApiError> {
+        let arguments = Arguments::new(body, &["stateMachineArn"])?;
+        let arn = checked_arn(arguments.required("stateMachineArn")?, "stateMachine")?;
+        // Deleting what is not there is no error. Running executions go on.
+        self.machines.remove(arn);
+        Ok(json!({}))
+    }
+
+    pub(super) fn describe_state_machine(&self, body: &Value) -> Result<Value, ApiError> {
+        let arguments = Arguments::new(body, &["stateMachineArn", "includedData"])?;
+        let registered = self.registered(arguments.required("stateMachineArn")?)?;
+        let mut answer = described(&registered.revision, &registered.settings);
+        answer.insert("status".into(), "ACTIVE".into());
+        answer.insert("type".into(), "STANDARD".into());
+        answer.insert("creationDate".into(), timestamp::seconds(registered.created));
+        Ok(Value::Object(answer))
+    }
+
+    pub(super) fn describe_state_machine_for_execution(&self, body: &Value) -> Result<Value, ApiError> {
+        let arguments = Arguments::new(body, &["executionArn", "includedData"])?;
+        let execution = self.execution(arguments.required("executionArn")?)?;
+        let none = Map::new();
+        let settings = self.machines.get(&execution.revision.machine_arn).map_or(&none, |found| &found.settings);
+        let mut answer = described(&execution.revision, settings);
+        answer.insert("updateDate".into(), timestamp::seconds(execution.revision.updated));
+        Ok(Value::Object(answer))
+    }
+
+    pub(super) fn list_state_machines(&self, body: &Value) -> Result<Value, ApiError> {
+        let arguments = Arguments::new(body, &["maxResults", "nextToken"])?;
+        let (part, next) = page(&arguments, self.machines.len())?;
+        let machines: Vec<Value> = self
+            .machines
+            .iter()
+            .skip(part.start)
+            .take(part.len())
+            .map(|(arn, registered)| {
+                json!({
+                    "stateMachineArn": &**arn,
+                    "name": &*registered.revision.name,
+                    "type": "STANDARD",
+                    "creationDate": timestamp::seconds(registered.created),
+                })
+            })
+            .collect();
+        Ok(with_token("stateMachines", machines, next))
+    }
+
+    pub(super) fn registered(&self, arn: &str) -> Result<&Registered, ApiError> {
+        checked_arn(arn, "stateMachine")?;
+        self.machines.get(arn).ok_or_else(|| {
+            ApiError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'"))
+        })
+    }
+}
+
+fn created(arn: &str, at: i64) -> Value {
+    json!({ "stateMachineArn": arn, "creationDate": timestamp::seconds(at) })
+}
+
+fn described(revision: &Revision, settings: &Map<String, Value>) -> Map<String, Value> {
+    let mut answer = Map::new();
+    answer.insert("stateMachineArn".into(), (*revision.machine_arn).into());
+    answer.insert("name".into(), (*revision.name).into());
+    answer.insert("definition".into(), (*revision.definition).into());
+    answer.insert("roleArn".into(), (*revision.role).into());
+    answer.insert("revisionId".into(), revision.revision_id.as_str().into());
+    answer.insert("loggingConfiguration".into(), json!({ "level": "OFF", "includeExecutionData": false }));
+    answer.insert("tracingConfiguration".into(), json!({ "enabled": false }));
+    answer.insert("encryptionConfiguration".into(), json!({ "type": "AWS_OWNED_KEY" }));
+    answer.extend(settings.clone());
+    let references: BTreeMap<String, Vec<String>> = revision.machine.variable_references();
+    if !references.is_empty() {
+        answer.insert("variableReferences".into(), json!(references));
+    }
+    answer
+}
+
+/// A page of a list.
+pub(super) fn with_token(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
+    let mut answer = Map::new();
+    answer.insert(name.to_owned(), Value::Array(items));
+    if let Some(next) = next {
+        answer.insert("nextToken".into(), next.into());
+    }
+    Value::Object(answer)
+}
