@@ -1,0 +1,777 @@
+//! S3's operations over the store. What is not here is refused by name, by the defaults of s3s.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
+use s3s::dto::*;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use tokio::io::AsyncWriteExt as _;
+
+use super::key::Problem;
+use super::store::{Condition, Error, Metadata, Object};
+use super::{Bucket, Encryption, Shared};
+use crate::ACCOUNT;
+
+/// Keys of one page of a listing.
+const PAGE: i32 = 1000;
+/// Bytes read from a file at once.
+const CHUNK: usize = 128 * 1024;
+
+/// The protocol's side of the buckets.
+pub(super) struct Wire {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Wire {
+    fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
+        self.shared.bucket(name).map_err(error)
+    }
+
+    async fn open(&self, bucket: &str, key: &str) -> S3Result<Object> {
+        let (bucket, key) = (self.bucket(bucket)?, key.to_owned());
+        blocking(move || bucket.store.get(&key)).await
+    }
+
+    /// The keys of a page and the prefixes that stand for others, from after `after`; and where the next page begins.
+    async fn page(
+        &self,
+        bucket: &str,
+        prefix: Option<String>,
+        delimiter: Option<String>,
+        after: Option<String>,
+        most: i32,
+    ) -> S3Result<Page> {
+        let bucket = self.bucket(bucket)?;
+        let prefix = prefix.unwrap_or_default();
+        blocking(move || {
+            let mut page = Page::default();
+            let after = after.as_deref();
+            let mut left = most;
+            for key in bucket.store.keys(&prefix)? {
+                let delimiter = delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+                let common = delimiter.and_then(|delimiter| {
+                    let at = key[prefix.len()..].find(delimiter)?;
+                    Some(key[..prefix.len() + at + delimiter.len()].to_owned())
+                });
+                let shown = common.as_deref().unwrap_or(&key);
+                // A prefix that ended the last page stands for everything below it.
+                let seen = after.is_some_and(|after| shown <= after || key.as_str() <= after);
+                if seen || page.prefixes.last().is_some_and(|last| Some(last) == common.as_ref()) {
+                    continue;
+                }
+                if left == 0 {
+                    page.truncated = most > 0;
+                    break;
+                }
+                left -= 1;
+                page.last = Some(shown.to_owned());
+                match common {
+                    Some(common) => page.prefixes.push(common),
+                    // One that was deleted meanwhile is not listed.
+                    None => page.objects.extend(bucket.store.get(&key).ok().map(listed)),
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    objects: Vec<s3s::dto::Object>,
+    prefixes: Vec<String>,
+    truncated: bool,
+    last: Option<String>,
+}
+
+#[async_trait::async_trait]
+impl S3 for Wire {
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        let name = request.input.bucket;
+        self.shared.create(&name, Encryption::default()).map_err(|error| {
+            let code = S3ErrorCode::from_bytes(error.code.as_bytes());
+            S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
+        })?;
+        let location = Some(format!("/{name}"));
+        Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+    }
+
+    async fn list_buckets(
+        &self,
+        _request: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        let buckets = self.shared.buckets.lock().map_err(|_| S3ErrorCode::InternalError)?;
+        let buckets = buckets.iter().map(|(name, bucket)| s3s::dto::Bucket {
+            name: Some(name.clone()),
+            creation_date: Some(bucket.created.into()),
+            ..s3s::dto::Bucket::default()
+        });
+        Ok(S3Response::new(ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            owner: Some(Owner { display_name: None, id: Some(ACCOUNT.into()) }),
+            ..ListBucketsOutput::default()
+        }))
+    }
+
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.bucket(&request.input.bucket)?;
+        let bucket_region = Some(self.shared.region.clone());
+        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        self.bucket(&request.input.bucket)?;
+        // The oldest region has no constraint.
+        let region = Some(self.shared.region.clone()).filter(|region| region != "us-east-1");
+        let location_constraint = region.map(BucketLocationConstraint::from);
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+    }
+
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        refuse_other_members(&input)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let condition = Condition {
+            absent: match &input.if_none_match {
+                None => false,
+                Some(ETagCondition::Any) => true,
+                Some(ETagCondition::ETag(_)) => {
+                    return Err(s3_error!(NotImplemented, "PutObject knows If-None-Match only with *"));
+                }
+            },
+            etag: input.if_match.as_ref().map(condition_etag),
+        };
+        let mut metadata = Metadata {
+            headers: headers([
+                ("content-type", &input.content_type),
+                ("cache-control", &input.cache_control),
+                ("content-disposition", &input.content_disposition),
+                ("content-encoding", &input.content_encoding),
+                ("content-language", &input.content_language),
+                ("expires", &input.expires.as_ref().map(http_date)),
+            ]),
+            user: input.metadata.unwrap_or_default().into_iter().collect(),
+            ..Metadata::default()
+        };
+        encrypt(
+            &mut metadata,
+            &bucket.encryption,
+            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
+            input.ssekms_key_id,
+            input.bucket_key_enabled,
+        );
+        let mut checks = ChecksumHasher {
+            crc32: input.checksum_crc32.is_some().then(Crc32::new),
+            crc32c: input.checksum_crc32c.is_some().then(Crc32c::new),
+            sha1: input.checksum_sha1.is_some().then(Sha1::new),
+            sha256: input.checksum_sha256.is_some().then(Sha256::new),
+            crc64nvme: input.checksum_crc64nvme.is_some().then(Crc64Nvme::new),
+        };
+        let temporary = bucket.store.temporary();
+        let written = async {
+            let mut digest = Md5::new();
+            let mut file = tokio::fs::File::create(&temporary).await.map_err(Error::Disk)?;
+            let mut body = input.body;
+            while let Some(part) = match &mut body {
+                Some(body) => body.next().await,
+                None => None,
+            } {
+                let part = part.map_err(|_| Error::Disk(std::io::ErrorKind::UnexpectedEof.into()))?;
+                digest.update(&part);
+                checks.update(&part);
+                file.write_all(&part).await.map_err(Error::Disk)?;
+            }
+            file.flush().await.map_err(Error::Disk)?;
+            Ok::<_, Error>((digest.finalize(), checks.finalize()))
+        };
+        let (digest, sums) = match written.await {
+            Ok(written) => written,
+            Err(failed) => {
+                // It may not even have been made.
+                let _ = tokio::fs::remove_file(&temporary).await;
+                return Err(error(failed));
+            }
+        };
+        let md5 = input.content_md5.filter(|sent| *sent != base64(&digest));
+        let wrong = md5.is_some()
+            || sums.checksum_crc32 != input.checksum_crc32
+            || sums.checksum_crc32c != input.checksum_crc32c
+            || sums.checksum_sha1 != input.checksum_sha1
+            || sums.checksum_sha256 != input.checksum_sha256
+            || sums.checksum_crc64nvme != input.checksum_crc64nvme;
+        if wrong {
+            let _ = tokio::fs::remove_file(&temporary).await;
+            return Err(s3_error!(BadDigest, "The checksum you specified did not match what we received."));
+        }
+        metadata.etag = hex::encode(digest);
+        metadata.checksums = headers([
+            ("CRC32", &sums.checksum_crc32),
+            ("CRC32C", &sums.checksum_crc32c),
+            ("SHA1", &sums.checksum_sha1),
+            ("SHA256", &sums.checksum_sha256),
+            ("CRC64NVME", &sums.checksum_crc64nvme),
+        ]);
+        let key = input.key;
+        let metadata =
+            blocking(move || bucket.store.put(&key, &temporary, metadata, &condition)).await?;
+        let sum = |name: &str| metadata.checksums.get(name).cloned();
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag: Some(ETag::Strong(metadata.etag.clone())),
+            checksum_crc32: sum("CRC32"),
+            checksum_crc32c: sum("CRC32C"),
+            checksum_sha1: sum("SHA1"),
+            checksum_sha256: sum("SHA256"),
+            checksum_crc64nvme: sum("CRC64NVME"),
+            server_side_encryption: metadata.encryption.map(ServerSideEncryption::from),
+            ssekms_key_id: metadata.encryption_key,
+            bucket_key_enabled: metadata.bucket_key,
+            ..PutObjectOutput::default()
+        }))
+    }
+
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        refuse_version(&input.version_id, input.part_number)?;
+        let object = self.open(&input.bucket, &input.key).await?;
+        check(
+            &object,
+            input.if_match.as_ref(),
+            input.if_none_match.as_ref(),
+            input.if_modified_since.as_ref(),
+            input.if_unmodified_since.as_ref(),
+        )?;
+        let length = object.length;
+        let part = match input.range {
+            None => 0..length,
+            Some(range) => range.check(length).map_err(|_| s3_error!(InvalidRange))?,
+        };
+        let partial = input.range.is_some();
+        let mut file = object.file;
+        file.seek(SeekFrom::Start(part.start)).map_err(|failed| error(failed.into()))?;
+        let size = part.end - part.start;
+        let metadata = object.metadata;
+        let header = |name: &str| metadata.headers.get(name).cloned();
+        let checked = input.checksum_mode.is_some() && !partial;
+        let sum = |name: &str| metadata.checksums.get(name).cloned().filter(|_| checked);
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            body: Some(contents(file, size)),
+            cache_control: input.response_cache_control.or(header("cache-control")),
+            checksum_crc32: sum("CRC32"),
+            checksum_crc32c: sum("CRC32C"),
+            checksum_sha1: sum("SHA1"),
+            checksum_sha256: sum("SHA256"),
+            checksum_crc64nvme: sum("CRC64NVME"),
+            content_disposition: input.response_content_disposition.or(header("content-disposition")),
+            content_encoding: input.response_content_encoding.or(header("content-encoding")),
+            content_language: input.response_content_language.or(header("content-language")),
+            content_length: Some(signed(size)),
+            content_range: partial.then(|| {
+                format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1))
+            }),
+            content_type: input.response_content_type.or(Some(content_type(&metadata))),
+            e_tag: Some(ETag::Strong(metadata.etag.clone())),
+            expires: header("expires").as_deref().and_then(parsed_date),
+            last_modified: Some(object.modified.into()),
+            metadata: Some(metadata.user.clone().into_iter().collect()),
+            server_side_encryption: metadata.encryption.clone().map(ServerSideEncryption::from),
+            ssekms_key_id: metadata.encryption_key.clone(),
+            bucket_key_enabled: metadata.bucket_key,
+            ..GetObjectOutput::default()
+        };
+        let mut response = S3Response::new(output);
+        if partial {
+            response.status = Some(hyper::StatusCode::PARTIAL_CONTENT);
+        }
+        Ok(response)
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        refuse_version(&input.version_id, input.part_number)?;
+        let object = self.open(&input.bucket, &input.key).await?;
+        check(
+            &object,
+            input.if_match.as_ref(),
+            input.if_none_match.as_ref(),
+            input.if_modified_since.as_ref(),
+            input.if_unmodified_since.as_ref(),
+        )?;
+        let metadata = object.metadata;
+        let header = |name: &str| metadata.headers.get(name).cloned();
+        let checked = input.checksum_mode.is_some();
+        let sum = |name: &str| metadata.checksums.get(name).cloned().filter(|_| checked);
+        Ok(S3Response::new(HeadObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            cache_control: header("cache-control"),
+            checksum_crc32: sum("CRC32"),
+            checksum_crc32c: sum("CRC32C"),
+            checksum_sha1: sum("SHA1"),
+            checksum_sha256: sum("SHA256"),
+            checksum_crc64nvme: sum("CRC64NVME"),
+            content_disposition: header("content-disposition"),
+            content_encoding: header("content-encoding"),
+            content_language: header("content-language"),
+            content_length: Some(signed(object.length)),
+            content_type: Some(content_type(&metadata)),
+            e_tag: Some(ETag::Strong(metadata.etag.clone())),
+            expires: header("expires").as_deref().and_then(parsed_date),
+            last_modified: Some(object.modified.into()),
+            metadata: Some(metadata.user.clone().into_iter().collect()),
+            server_side_encryption: metadata.encryption.clone().map(ServerSideEncryption::from),
+            ssekms_key_id: metadata.encryption_key.clone(),
+            bucket_key_enabled: metadata.bucket_key,
+            ..HeadObjectOutput::default()
+        }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        let after = match &input.continuation_token {
+            None => input.start_after.clone(),
+            Some(token) => Some(
+                hex::decode(token)
+                    .ok()
+                    .and_then(|bytes| String::from_utf8(bytes).ok())
+                    .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
+            ),
+        };
+        let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
+        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
+        let page = self.page(&input.bucket, prefix, delimiter, after, most).await?;
+        let url = is_url(input.encoding_type.as_ref());
+        let next = page.last.as_ref().filter(|_| page.truncated).map(hex::encode);
+        let count = page.objects.len() + page.prefixes.len();
+        Ok(S3Response::new(ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: Some(encoded(input.prefix.unwrap_or_default(), url)),
+            max_keys: Some(most),
+            key_count: Some(i32::try_from(count).unwrap_or(PAGE)),
+            continuation_token: input.continuation_token,
+            is_truncated: Some(page.truncated),
+            next_continuation_token: next,
+            contents: Some(contents_of(page.objects, url)),
+            common_prefixes: Some(prefixes_of(page.prefixes, url)),
+            delimiter: input.delimiter.map(|delimiter| encoded(delimiter, url)),
+            encoding_type: input.encoding_type,
+            start_after: input.start_after.map(|after| encoded(after, url)),
+            ..ListObjectsV2Output::default()
+        }))
+    }
+
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        let input = request.input;
+        let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
+        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
+        let page =
+            self.page(&input.bucket, prefix, delimiter, input.marker.clone(), most).await?;
+        let url = is_url(input.encoding_type.as_ref());
+        let next = page.last.clone().filter(|_| page.truncated).map(|last| encoded(last, url));
+        Ok(S3Response::new(ListObjectsOutput {
+            name: Some(input.bucket),
+            prefix: Some(encoded(input.prefix.unwrap_or_default(), url)),
+            marker: input.marker.map(|marker| encoded(marker, url)),
+            max_keys: Some(most),
+            is_truncated: Some(page.truncated),
+            contents: Some(contents_of(page.objects, url)),
+            common_prefixes: Some(prefixes_of(page.prefixes, url)),
+            delimiter: input.delimiter.map(|delimiter| encoded(delimiter, url)),
+            next_marker: next,
+            encoding_type: input.encoding_type,
+            ..ListObjectsOutput::default()
+        }))
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        refuse_version(&input.version_id, None)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let etag = input.if_match.as_ref().map(condition_etag);
+        let condition = Condition { absent: false, etag };
+        blocking(move || bucket.store.delete(&input.key, &condition)).await?;
+        Ok(S3Response::with_status(DeleteObjectOutput::default(), hyper::StatusCode::NO_CONTENT))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let quiet = input.delete.quiet.unwrap_or(false);
+        let output = blocking(move || {
+            let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+            for object in input.delete.objects {
+                let etag = object.e_tag.map(ETag::into_value);
+                let ended = match object.version_id {
+                    Some(_) => Err(s3_error!(NotImplemented, "versions are not implemented")),
+                    None => {
+                        let condition = Condition { absent: false, etag };
+                        bucket.store.delete(&object.key, &condition).map_err(error)
+                    }
+                };
+                match ended {
+                    Ok(()) => deleted.push(DeletedObject {
+                        key: Some(object.key),
+                        ..DeletedObject::default()
+                    }),
+                    Err(failed) => errors.push(s3s::dto::Error {
+                        code: Some(failed.code().as_str().to_owned()),
+                        key: Some(object.key),
+                        message: failed.message().map(ToOwned::to_owned),
+                        version_id: object.version_id,
+                    }),
+                }
+            }
+            Ok(DeleteObjectsOutput {
+                deleted: (!quiet).then_some(deleted),
+                errors: Some(errors),
+                ..DeleteObjectsOutput::default()
+            })
+        });
+        Ok(S3Response::new(output.await?))
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = request.input;
+        let CopySource::Bucket { bucket: source, key: source_key, version_id } = &input.copy_source
+        else {
+            return Err(s3_error!(NotImplemented, "CopyObject from an access point is not implemented"));
+        };
+        refuse_version(&version_id.as_ref().map(ToString::to_string), None)?;
+        let object = self.open(source, source_key).await?;
+        check(
+            &object,
+            input.copy_source_if_match.as_ref(),
+            input.copy_source_if_none_match.as_ref(),
+            input.copy_source_if_modified_since.as_ref(),
+            input.copy_source_if_unmodified_since.as_ref(),
+        )
+        .map_err(|_| s3_error!(PreconditionFailed))?;
+        let bucket = self.bucket(&input.bucket)?;
+        let replace = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+        let same = source.as_ref() == input.bucket && source_key.as_ref() == input.key;
+        if same && !replace && input.server_side_encryption.is_none() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing the \
+                 object's metadata, storage class, website redirect location or encryption attributes."
+            ));
+        }
+        let mut metadata = Metadata {
+            etag: object.metadata.etag.clone(),
+            checksums: object.metadata.checksums.clone(),
+            ..Metadata::default()
+        };
+        if replace {
+            metadata.headers = headers([
+                ("content-type", &input.content_type),
+                ("cache-control", &input.cache_control),
+                ("content-disposition", &input.content_disposition),
+                ("content-encoding", &input.content_encoding),
+                ("content-language", &input.content_language),
+                ("expires", &input.expires.as_ref().map(http_date)),
+            ]);
+            metadata.user = input.metadata.unwrap_or_default().into_iter().collect();
+        } else {
+            metadata.headers.clone_from(&object.metadata.headers);
+            metadata.user.clone_from(&object.metadata.user);
+        }
+        encrypt(
+            &mut metadata,
+            &bucket.encryption,
+            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
+            input.ssekms_key_id,
+            input.bucket_key_enabled,
+        );
+        let key = input.key;
+        let metadata = blocking(move || {
+            let temporary = bucket.store.temporary();
+            let mut file = object.file;
+            std::io::copy(&mut file, &mut File::create(&temporary)?)?;
+            bucket.store.put(&key, &temporary, metadata, &Condition::default())
+        })
+        .await?;
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(CopyObjectResult {
+                e_tag: Some(ETag::Strong(metadata.etag)),
+                last_modified: Some(SystemTime::now().into()),
+                ..CopyObjectResult::default()
+            }),
+            server_side_encryption: metadata.encryption.map(ServerSideEncryption::from),
+            ssekms_key_id: metadata.encryption_key,
+            bucket_key_enabled: metadata.bucket_key,
+            ..CopyObjectOutput::default()
+        }))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> S3Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(S3Error::internal_error)?.map_err(error)
+}
+
+fn error(error: Error) -> S3Error {
+    match error {
+        Error::NoBucket => s3_error!(NoSuchBucket, "The specified bucket does not exist"),
+        Error::NoKey => s3_error!(NoSuchKey, "The specified key does not exist."),
+        Error::Precondition => s3_error!(
+            PreconditionFailed,
+            "At least one of the pre-conditions you specified did not hold"
+        ),
+        Error::Key(Problem::TooLong) => s3_error!(KeyTooLongError, "Your key is too long"),
+        Error::Key(Problem::LongSegment) => s3_error!(
+            NotImplemented,
+            "a part of the key between slashes is longer than a file name can be"
+        ),
+        Error::Key(Problem::Empty) => s3_error!(InvalidArgument, "the key is empty"),
+        Error::Disk(failed) if failed.kind() == std::io::ErrorKind::UnexpectedEof => s3_error!(
+            IncompleteBody,
+            "The request body terminated unexpectedly"
+        ),
+        Error::Disk(failed) => {
+            tracing::warn!(error = %failed, "a bucket's folder");
+            S3Error::internal_error(failed)
+        }
+    }
+}
+
+/// Members of PutObject that would change what is kept, and are not.
+fn refuse_other_members(input: &PutObjectInput) -> S3Result<()> {
+    let unknown = [
+        ("x-amz-server-side-encryption-customer-algorithm", input.sse_customer_algorithm.is_some()),
+        ("x-amz-tagging", input.tagging.is_some()),
+        ("x-amz-object-lock-mode", input.object_lock_mode.is_some()),
+        ("x-amz-write-offset-bytes", input.write_offset_bytes.is_some()),
+        ("x-amz-website-redirect-location", input.website_redirect_location.is_some()),
+    ];
+    match unknown.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(s3_error!(NotImplemented, "PutObject: {} is not implemented", name)),
+    }
+}
+
+fn refuse_version(version: &Option<String>, part: Option<i32>) -> S3Result<()> {
+    match (version, part) {
+        (Some(_), _) => Err(s3_error!(NotImplemented, "versionId is not implemented")),
+        (_, Some(_)) => Err(s3_error!(NotImplemented, "partNumber is not implemented")),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The conditions of a read, in the order in which RFC 9110 evaluates them.
+fn check(
+    object: &Object,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+    modified_since: Option<&Timestamp>,
+    unmodified_since: Option<&Timestamp>,
+) -> S3Result<()> {
+    let is = |condition: &ETagCondition| match condition {
+        ETagCondition::Any => true,
+        ETagCondition::ETag(etag) => etag.value() == object.metadata.etag,
+    };
+    // HTTP dates have whole seconds.
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    };
+    let at = |time: &Timestamp| {
+        u64::try_from(s3s_seconds(time)).unwrap_or_default()
+    };
+    let modified = seconds(object.modified);
+    let failed = match (if_match, unmodified_since) {
+        (Some(condition), _) => !is(condition),
+        (None, Some(time)) => modified > at(time),
+        (None, None) => false,
+    };
+    if failed {
+        return Err(error(Error::Precondition));
+    }
+    let unchanged = match (if_none_match, modified_since) {
+        (Some(condition), _) => is(condition),
+        (None, Some(time)) => modified <= at(time),
+        (None, None) => false,
+    };
+    if unchanged { Err(S3ErrorCode::NotModified.into()) } else { Ok(()) }
+}
+
+fn s3s_seconds(time: &Timestamp) -> i64 {
+    let mut text = Vec::new();
+    // Writing to memory does not fail; a time that cannot be written is no time.
+    let _ = time.format(TimestampFormat::EpochSeconds, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
+}
+
+fn http_date(time: &Timestamp) -> String {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = time.format(TimestampFormat::HttpDate, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn parsed_date(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(TimestampFormat::HttpDate, text).ok()
+}
+
+fn condition_etag(condition: &ETagCondition) -> String {
+    match condition {
+        ETagCondition::Any => String::new(),
+        ETagCondition::ETag(etag) => etag.value().to_owned(),
+    }
+}
+
+fn encrypt(
+    metadata: &mut Metadata,
+    default: &Encryption,
+    algorithm: Option<&str>,
+    key: Option<String>,
+    bucket_key: Option<bool>,
+) {
+    match algorithm {
+        Some(algorithm) => {
+            metadata.encryption = Some(algorithm.to_owned());
+            metadata.encryption_key = key;
+            metadata.bucket_key = bucket_key;
+        }
+        None => {
+            metadata.encryption = Some(default.algorithm.clone());
+            metadata.encryption_key.clone_from(&default.key);
+            metadata.bucket_key = bucket_key.or(default.bucket_key);
+        }
+    }
+}
+
+fn headers<const N: usize>(given: [(&str, &Option<String>); N]) -> BTreeMap<String, String> {
+    given
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+        .collect()
+}
+
+/// S3's default type.
+fn content_type(metadata: &Metadata) -> String {
+    let known = metadata.headers.get("content-type").cloned();
+    known.unwrap_or_else(|| "binary/octet-stream".into())
+}
+
+fn listed(object: Object) -> s3s::dto::Object {
+    s3s::dto::Object {
+        key: Some(object.metadata.key),
+        e_tag: Some(ETag::Strong(object.metadata.etag)),
+        size: Some(signed(object.length)),
+        last_modified: Some(object.modified.into()),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        ..s3s::dto::Object::default()
+    }
+}
+
+fn contents_of(mut objects: Vec<s3s::dto::Object>, url: bool) -> Vec<s3s::dto::Object> {
+    for object in &mut objects {
+        object.key = object.key.take().map(|key| encoded(key, url));
+    }
+    objects
+}
+
+fn prefixes_of(prefixes: Vec<String>, url: bool) -> Vec<CommonPrefix> {
+    prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encoded(prefix, url)) }).collect()
+}
+
+fn is_url(encoding: Option<&EncodingType>) -> bool {
+    encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL)
+}
+
+/// `encoding-type=url`: what a client asks for because XML cannot hold every key.
+fn encoded(text: String, url: bool) -> String {
+    use std::fmt::Write as _;
+    if !url {
+        return text;
+    }
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// The bytes of an open file from where it stands, read on blocking threads.
+fn contents(file: File, size: u64) -> StreamingBlob {
+    let parts = stream::try_unfold((file, size), |(mut file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        tokio::task::spawn_blocking(move || {
+            let want = usize::try_from(left.min(CHUNK as u64)).unwrap_or(CHUNK);
+            let mut part = vec![0; want];
+            let got = file.read(&mut part)?;
+            if got == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+            }
+            part.truncate(got);
+            Ok(Some((Bytes::from(part), (file, left - got as u64))))
+        })
+        .await
+        .map_err(std::io::Error::other)?
+    });
+    let body = StreamBody::new(parts.map(|part: std::io::Result<Bytes>| part.map(Frame::data)));
+    StreamingBlob::from(s3s::Body::http_body_unsync(body))
+}
+
+fn signed(length: u64) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
