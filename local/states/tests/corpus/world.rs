@@ -1,0 +1,244 @@
+//! The world around a recorded execution: a virtual clock, and services that answer what was recorded.
+//!
+//! Only answers of services are taken from a recording; everything between them is for the interpreter to find.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use states::service::StepFunctions;
+use states::{Command, Config, Event, Pattern, SeededIds, TaskFailure, TaskId, TaskResource};
+
+pub const ACCOUNT: &str = "111111111111";
+pub const ROLE: &str = "arn:aws:iam::111111111111:role/executor";
+
+/// What happened to one task in a recording.
+#[derive(Debug, Clone, Default)]
+struct Recorded {
+    submitted: Option<Value>,
+    end: Option<End>,
+}
+
+#[derive(Debug, Clone)]
+enum End {
+    Succeeded(Value),
+    Failed(Option<String>, Option<String>),
+}
+
+pub struct World {
+    pub service: StepFunctions,
+    ids: SeededIds,
+    pub now: DateTime<Utc>,
+    recorded: VecDeque<Recorded>,
+    objects: BTreeMap<(String, String), String>,
+    large_output: bool,
+    waiting: Vec<(String, End)>,
+    pub problem: Option<String>,
+}
+
+/// The text of a value that the corpus holds parsed.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl World {
+    pub fn new(case: &Value) -> Self {
+        let config = Config { account: ACCOUNT.into(), ..Config::default() };
+        let mut objects = BTreeMap::new();
+        for call in case["provision"]["setup_calls"].as_array().into_iter().flatten() {
+            if call["op"] == "put_object" {
+                let args = &call["args"];
+                objects.insert((text(&args["Bucket"]), text(&args["Key"])), text(&args["Body"]));
+            }
+        }
+        let behaviours = case["provision"]["lambdas"].as_array();
+        let large_output = behaviours.into_iter().flatten().any(|lambda| lambda["behaviour"] == "large_output");
+        Self {
+            service: StepFunctions::new(config),
+            ids: SeededIds::new(7),
+            now: DateTime::from_timestamp_millis(1_800_000_000_000).unwrap(),
+            recorded: recorded(case["expected"]["events"].as_array().map_or(&[], Vec::as_slice)),
+            objects,
+            large_output,
+            waiting: Vec::new(),
+            problem: None,
+        }
+    }
+
+    pub fn call(&mut self, operation: &str, body: &Value) -> Result<Value, states::ApiError> {
+        let (answer, commands) = self.service.call(operation, body, self.now, &mut self.ids);
+        self.carry_out(commands);
+        answer
+    }
+
+    pub fn create(&mut self, name: &str, definition: &str) -> Result<String, states::ApiError> {
+        let body = json!({ "name": name, "definition": definition, "roleArn": ROLE });
+        self.call("CreateStateMachine", &body).map(|answer| text(&answer["stateMachineArn"]))
+    }
+
+    /// Lets time pass until the execution has ended. `false`: it waits for something that never comes.
+    pub fn run_to_end(&mut self, execution: &str) -> bool {
+        loop {
+            let answers = std::mem::take(&mut self.waiting);
+            if !answers.is_empty() {
+                for (token, end) in answers {
+                    // A token that is dead by now is no concern of the world.
+                    let _ = match end {
+                        End::Succeeded(output) => self
+                            .call("SendTaskSuccess", &json!({ "taskToken": token, "output": output.to_string() })),
+                        End::Failed(error, cause) => {
+                            self.call("SendTaskFailure", &json!({ "taskToken": token, "error": error, "cause": cause }))
+                        }
+                    };
+                }
+                continue;
+            }
+            let described = self.call("DescribeExecution", &json!({ "executionArn": execution })).unwrap();
+            if described["status"] != "RUNNING" {
+                return true;
+            }
+            let Some(due) = self.service.next_timer() else { return false };
+            self.now = self.now.max(due);
+            let commands = self.service.due(self.now, &mut self.ids);
+            self.carry_out(commands);
+        }
+    }
+
+    fn carry_out(&mut self, commands: Vec<Command>) {
+        let mut commands = VecDeque::from(commands);
+        while let Some(command) = commands.pop_front() {
+            if let Command::RunTask { task, resource, request, .. } = command {
+                if let Some(result) = self.run(task, &resource, &request) {
+                    let event = Event::TaskFinished { task, result };
+                    commands.extend(self.service.event(event, self.now, &mut self.ids));
+                }
+            }
+        }
+    }
+
+    /// `None`: no answer ever comes.
+    fn run(&mut self, _task: TaskId, resource: &TaskResource, request: &Value) -> Option<Result<Value, TaskFailure>> {
+        if resource.service == "aws-sdk:s3" && !self.objects.is_empty() {
+            if let Some(answer) = self.s3(resource, request) {
+                return Some(answer);
+            }
+        }
+        if self.large_output {
+            let output = Value::String("a".repeat(263_168));
+            return Some(Ok(if resource.function.is_some() { output } else { json!({ "Payload": output }) }));
+        }
+        let Some(recorded) = self.recorded.pop_front() else {
+            // Not a task of the recorded execution but of one that it started: a consumer answers its token.
+            if let Some(token) = find(request, "TaskToken") {
+                let output = find(request, "Message").unwrap_or(Value::Null);
+                self.waiting.push((text(&token), End::Succeeded(output)));
+                return Some(Ok(json!({})));
+            }
+            self.problem = Some(format!("no recorded answer for {}", resource.arn));
+            return Some(Ok(json!({})));
+        };
+        if let (Pattern::WaitForTaskToken, Some(submitted)) = (resource.pattern, &recorded.submitted) {
+            match (find_token(request), recorded.end) {
+                (Some(token), Some(end)) => self.waiting.push((token, end)),
+                (None, Some(_)) => self.problem = Some("the request holds no token".into()),
+                (_, None) => {}
+            }
+            return Some(Ok(submitted.clone()));
+        }
+        Some(match recorded.end? {
+            End::Succeeded(output) => Ok(output),
+            End::Failed(error, cause) => Err(TaskFailure { error: error.unwrap_or_default(), cause }),
+        })
+    }
+
+    fn s3(&self, resource: &TaskResource, request: &Value) -> Option<Result<Value, TaskFailure>> {
+        let bucket = text(&request["Bucket"]);
+        if resource.action == "listObjectsV2" {
+            let contents: Vec<Value> = self
+                .objects
+                .iter()
+                .filter(|((b, _), _)| *b == bucket)
+                .map(|((_, key), body)| {
+                    json!({
+                        "Etag": "tag", "Key": key, "LastModified": 1_800_000_000, "Size": body.len(),
+                        "StorageClass": "STANDARD",
+                    })
+                })
+                .collect();
+            return Some(Ok(json!({ "Contents": contents })));
+        }
+        let body = self.objects.get(&(bucket, text(&request["Key"])))?;
+        (resource.action == "getObject" && self.recorded.is_empty()).then(|| Ok(json!({ "Body": body })))
+    }
+}
+
+/// A token anywhere in a request: the corpus's machines put it under this or that name.
+fn find_token(request: &Value) -> Option<String> {
+    match request {
+        Value::String(text) if text.len() > 100 && text.starts_with("QVFER") => Some(text.clone()),
+        Value::String(text) => serde_json::from_str::<Value>(text).ok().filter(|v| !v.is_string()).and_then(|v| find_token(&v)),
+        Value::Object(members) => members.values().find_map(find_token),
+        Value::Array(items) => items.iter().find_map(find_token),
+        _ => None,
+    }
+}
+
+fn find(value: &Value, name: &str) -> Option<Value> {
+    match value {
+        Value::Object(members) => {
+            members.get(name).cloned().or_else(|| members.values().find_map(|member| find(member, name)))
+        }
+        Value::Array(items) => items.iter().find_map(|item| find(item, name)),
+        _ => None,
+    }
+}
+
+/// The tasks of a recorded history, in the order in which they were scheduled.
+fn recorded(events: &[Value]) -> VecDeque<Recorded> {
+    // By the event that the next one of the same task names as its predecessor.
+    let mut tasks: Vec<Recorded> = Vec::new();
+    let mut open: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut loose: Vec<usize> = Vec::new();
+    let nested = ["states"];
+    for event in events {
+        let kind = event["type"].as_str().unwrap_or_default();
+        let Some(what) = kind.strip_prefix("LambdaFunction").or_else(|| kind.strip_prefix("Task")) else { continue };
+        let details = event.as_object().unwrap().iter().find(|(name, _)| name.ends_with("Details"));
+        let details = details.map_or(&Value::Null, |(_, details)| details);
+        if details["resourceType"].as_str().is_some_and(|kind| nested.contains(&kind) || kind == "aws-sdk:sfn") {
+            continue;
+        }
+        let (id, previous) = (event["id"].as_i64(), event["previousEventId"].as_i64());
+        if what == "Scheduled" {
+            tasks.push(Recorded::default());
+            match id {
+                Some(id) => drop(open.insert(id, tasks.len() - 1)),
+                None => loose.push(tasks.len() - 1),
+            }
+            continue;
+        }
+        let index = match previous.and_then(|previous| open.get(&previous).copied()) {
+            Some(index) => index,
+            None => match loose.iter().copied().find(|index| tasks[*index].end.is_none()) {
+                Some(index) => index,
+                // Upstream sorted the events of branches: an end can stand before its beginning.
+                None if previous.is_none() && matches!(what, "Failed" | "Succeeded") => {
+                    tasks.push(Recorded::default());
+                    tasks.len() - 1
+                }
+                None => continue,
+            },
+        };
+        let cause = || details.get("cause").map(text);
+        match what {
+            "Submitted" => tasks[index].submitted = Some(details["output"].clone()),
+            "Succeeded" => tasks[index].end = Some(End::Succeeded(details["output"].clone())),
+            "Failed" => tasks[index].end = Some(End::Failed(details.get("error").map(text), cause())),
+            _ => {}
+        }
+        if let Some(id) = id {
+            open.insert(id, index);
+        }
+    }
+    tasks.into()
+}
