@@ -25,8 +25,6 @@ pub(crate) struct Outcome {
     pub(crate) rows: i64,
     /// What it returned; none for a statement without a result set.
     pub(crate) result: Option<Stored>,
-    /// The database it made, which still lacks the dialect's session settings.
-    pub(crate) created_database: Option<String>,
 }
 
 /// Everything a statement needs besides its text.
@@ -64,7 +62,7 @@ impl Connection {
         self.client.cancel_token()
     }
 
-    /// The server has ended the session.
+    /// The server has ended the session, and that was noticed.
     pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
@@ -96,9 +94,14 @@ impl Connection {
         }
     }
 
-    /// Swallows a cancel request that came too late for the statement it was meant for.
-    pub(crate) async fn settle(&self) {
-        let _ = self.client.batch_execute("").await;
+    /// Swallows a cancel request that came too late for the statement it was meant for, and tells whether the session
+    /// still lives.
+    pub(crate) async fn settle(&self) -> bool {
+        match self.client.batch_execute("").await {
+            Ok(()) => true,
+            // The late request hit this instead.
+            Err(error) => error.code() == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED),
+        }
     }
 
     async fn plain(&self, sql: &str, query_id: i64) -> Result<(), Error> {
@@ -114,7 +117,7 @@ impl Connection {
         if own_block {
             self.plain("begin", request.query_id).await?;
         }
-        let mut outcome = match self.commands(&translation, request, block || own_block).await {
+        let outcome = match self.commands(&translation, request, block || own_block).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 if own_block {
@@ -134,9 +137,6 @@ impl Connection {
         if translation.commits && block {
             self.commit(request.query_id).await?;
             self.begin(request.query_id).await?;
-        }
-        if translation.kind == Kind::Ddl && !translation.in_block && starts_with_words(request.sql, &["create", "database"]) {
-            outcome.created_database = translation.target;
         }
         self.note_setting(request.sql);
         Ok(outcome)
@@ -298,7 +298,7 @@ impl Connection {
             return Ok(Outcome { rows: i64::try_from(affected).unwrap_or(i64::MAX), ..Outcome::default() });
         };
         let rows = writer.rows();
-        Ok(Outcome { rows, result: Some(writer.finish()?), created_database: None })
+        Ok(Outcome { rows, result: Some(writer.finish()?) })
     }
 
     /// The columns of a prepared statement, with the tables they come from.
@@ -344,11 +344,6 @@ impl Connection {
             })
             .collect())
     }
-}
-
-fn starts_with_words(sql: &str, words: &[&str]) -> bool {
-    let mut found = sql.split_whitespace();
-    words.iter().all(|word| found.next().is_some_and(|f| f.eq_ignore_ascii_case(word)))
 }
 
 /// An error of the server in Redshift's words.

@@ -336,13 +336,6 @@ impl Server {
     }
 
     /// Gives a database the session settings that the prelude made for the template: PostgreSQL does not copy them.
-    ///
-    /// # Errors
-    /// The server's refusal.
-    pub async fn settle_database(&self, name: &str) -> Result<(), Error> {
-        self.settle(&self.connect("postgres", ADMINISTRATOR).await?, name).await
-    }
-
     async fn settle(&self, administrator: &tokio_postgres::Client, name: &str) -> Result<(), Error> {
         for (setting, value) in &self.session_settings {
             administrator.query_one("select pg_catalog.set_config($1, $2, false)", &[setting, value]).await?;

@@ -104,11 +104,10 @@ impl Task {
                 },
             }
         };
-        if *cancel.borrow() {
-            connection.settle().await;
-        }
+        // After a cancel or a failure the session may be gone or still have a cancel request under way.
+        let alive = !self.session || end.status == Status::Finished && !*cancel.borrow() || connection.settle().await;
         drop(slot);
-        let connection = (self.session && !connection.is_closed()).then_some(connection);
+        let connection = (self.session && alive).then_some(connection);
         self.end(end, nanoseconds(started), connection);
     }
 
@@ -197,11 +196,6 @@ impl Task {
         };
         match connection.run(&request).await {
             Ok(outcome) => {
-                if let Some(database) = &outcome.created_database
-                    && let Err(error) = self.inner.server.settle_database(database).await
-                {
-                    tracing::warn!(%error, "a new database lacks the dialect's settings");
-                }
                 self.part_ended(index, Status::Finished, nanoseconds(started), None, Some(outcome));
                 Ok(())
             }

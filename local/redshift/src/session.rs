@@ -70,8 +70,4 @@ impl Session {
     pub(crate) fn forgotten(&self, now: DateTime<Utc>, retention: Duration) -> bool {
         !self.is_open() && now >= self.deadline + retention
     }
-
-    pub(crate) fn close(&mut self) {
-        self.state = State::Closed;
-    }
 }
