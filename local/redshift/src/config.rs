@@ -31,13 +31,21 @@ impl Target {
     /// A provisioned cluster.
     #[must_use]
     pub fn cluster(name: &str, databases: &[&str]) -> Self {
-        Self { cluster: Some(name.to_owned()), workgroup: None, databases: databases.iter().map(|d| (*d).to_owned()).collect() }
+        Self {
+            cluster: Some(name.to_owned()),
+            workgroup: None,
+            databases: databases.iter().map(|d| (*d).to_owned()).collect(),
+        }
     }
 
     /// A serverless workgroup.
     #[must_use]
     pub fn workgroup(name: &str, databases: &[&str]) -> Self {
-        Self { cluster: None, workgroup: Some(name.to_owned()), databases: databases.iter().map(|d| (*d).to_owned()).collect() }
+        Self {
+            cluster: None,
+            workgroup: Some(name.to_owned()),
+            databases: databases.iter().map(|d| (*d).to_owned()).collect(),
+        }
     }
 }
 

@@ -192,7 +192,8 @@ impl Connection {
             .filter(|word| !word.is_empty())
             .map(str::to_ascii_lowercase)
             .collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|w| !matches!(*w, "session" | "local" | "to")).collect();
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).filter(|w| !matches!(*w, "session" | "local" | "to")).collect();
         match words[..] {
             ["set", "enable_case_sensitive_identifier", value] => {
                 self.context.case_sensitive_identifiers = matches!(value, "true" | "on" | "1" | "yes" | "t");

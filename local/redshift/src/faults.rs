@@ -93,7 +93,11 @@ impl Faults {
             let held = {
                 let mut switches = self.switches();
                 switches.holds.retain(|(_, released)| !*released.borrow() && released.has_changed().is_ok());
-                switches.holds.iter().find(|(prefix, _)| name.starts_with(prefix.as_str())).map(|(_, released)| released.clone())
+                switches
+                    .holds
+                    .iter()
+                    .find(|(prefix, _)| name.starts_with(prefix.as_str()))
+                    .map(|(_, released)| released.clone())
             };
             let Some(mut released) = held else { return };
             // An error means that the hold is gone, which releases as well.

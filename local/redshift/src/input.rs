@@ -11,10 +11,13 @@ pub(crate) struct Input<'a> {
 
 /// What a string member may look like.
 pub(crate) struct Text {
-    pub(crate) min: usize,
-    pub(crate) max: usize,
-    pub(crate) pattern: Option<(&'static str, fn(&str) -> bool)>,
+    min: usize,
+    max: usize,
+    pattern: Option<Pattern>,
 }
+
+/// A pattern of the model, and what decides whether a text matches it.
+struct Pattern(&'static str, fn(&str) -> bool);
 
 /// A string without constraints.
 pub(crate) const ANY: Text = Text { min: 0, max: usize::MAX, pattern: None };
@@ -22,20 +25,20 @@ pub(crate) const ANY: Text = Text { min: 0, max: usize::MAX, pattern: None };
 pub(crate) const UUID: Text = Text {
     min: 0,
     max: usize::MAX,
-    pattern: Some((r"^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d{0,2})?$", is_uuid)),
+    pattern: Some(Pattern(r"^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d{0,2})?$", is_uuid)),
 };
 /// `ClusterIdentifierString`.
 pub(crate) const CLUSTER: Text =
-    Text { min: 1, max: 63, pattern: Some((r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", is_cluster)) };
+    Text { min: 1, max: 63, pattern: Some(Pattern(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", is_cluster)) };
 /// `WorkgroupNameString`.
 pub(crate) const WORKGROUP: Text =
-    Text { min: 3, max: 128, pattern: Some((r"^[a-z0-9-]{3,63}$ or a workgroup ARN", is_workgroup)) };
+    Text { min: 3, max: 128, pattern: Some(Pattern(r"^[a-z0-9-]{3,63}$ or a workgroup ARN", is_workgroup)) };
 /// `StatementNameString`.
 pub(crate) const STATEMENT_NAME: Text = Text { min: 0, max: 2048, pattern: None };
 /// `ClientToken`.
 pub(crate) const CLIENT_TOKEN: Text = Text { min: 1, max: 64, pattern: None };
 /// `ParameterName`.
-const PARAMETER_NAME: Text = Text { min: 0, max: usize::MAX, pattern: Some((r"^[0-9a-zA-Z_]+$", is_parameter_name)) };
+const PARAMETER_NAME: Text = Text { min: 0, max: usize::MAX, pattern: Some(Pattern(r"^[0-9a-zA-Z_]+$", is_parameter_name)) };
 /// `ParameterValue`: neither NULL nor the empty string.
 const PARAMETER_VALUE: Text = Text { min: 1, max: usize::MAX, pattern: None };
 
@@ -88,8 +91,8 @@ fn check(text: &str, path: &str, rule: &Text) -> Result<(), ApiError> {
     if length > rule.max {
         return Err(constraint(shown, path, &format!("Member must have length less than or equal to {}", rule.max)));
     }
-    match rule.pattern {
-        Some((pattern, matches)) if !matches(text) => {
+    match &rule.pattern {
+        Some(Pattern(pattern, matches)) if !matches(text) => {
             Err(constraint(shown, path, &format!("Member must satisfy regular expression pattern: {pattern}")))
         }
         _ => Ok(()),

@@ -77,12 +77,20 @@ impl ApiError {
 
     /// 400: the limit of statements in flight on one cluster or workgroup.
     pub(crate) fn active_statements(limit: usize) -> Self {
-        Self::new("ActiveStatementsExceededException", 400, format!("Active statements exceeded the allowed quota ({limit})."))
+        Self::new(
+            "ActiveStatementsExceededException",
+            400,
+            format!("Active statements exceeded the allowed quota ({limit})."),
+        )
     }
 
     /// 400: the limit of open sessions on one cluster or workgroup.
     pub(crate) fn active_sessions(limit: usize) -> Self {
-        Self::new("ActiveSessionsExceededException", 400, format!("Active sessions exceeded the allowed quota ({limit})."))
+        Self::new(
+            "ActiveSessionsExceededException",
+            400,
+            format!("Active sessions exceeded the allowed quota ({limit})."),
+        )
     }
 
     /// 500: something broke on this side.
@@ -92,6 +100,10 @@ impl ApiError {
 
     /// An operation of the service that this stand-in does not have.
     pub(crate) fn unknown_operation(operation: &str) -> Self {
-        Self::new("UnknownOperationException", 400, format!("RedshiftData.{operation} is not supported by the local Data API"))
+        Self::new(
+            "UnknownOperationException",
+            400,
+            format!("RedshiftData.{operation} is not supported by the local Data API"),
+        )
     }
 }

@@ -60,7 +60,9 @@ impl Inner {
         let state = self.state();
         let (statement, part) = visible(&state, caller, id)?;
         if part.is_some() {
-            return Err(ApiError::validation("A statement of a batch cannot be canceled: cancel the batch by its own id"));
+            return Err(ApiError::validation(
+                "A statement of a batch cannot be canceled: cancel the batch by its own id",
+            ));
         }
         match statement.status() {
             Status::Started => {
@@ -92,7 +94,8 @@ impl Inner {
             .ok()
             .filter(|from| *from == 0 || *from < stored.chunks())
             .ok_or_else(|| ApiError::validation("NextToken is invalid"))?;
-        let (mut answer, more) = stored.page(from).map_err(|e| ApiError::internal(format!("the stored result: {e}")))?;
+        let (mut answer, more) =
+            stored.page(from).map_err(|e| ApiError::internal(format!("the stored result: {e}")))?;
         if operation == "GetStatementResultV2" {
             answer.insert("ResultFormat".into(), json!(stored.format.name()));
         }
@@ -177,5 +180,7 @@ fn stored(statement: &Statement, part: Option<usize>, operation: &str, id: &str)
         .get(index)
         .filter(|part| ended && part.status == Status::Finished)
         .and_then(|part| part.result.clone())
-        .ok_or_else(|| ApiError::not_found("Query does not have result. Please check query status with DescribeStatement.", id))
+        .ok_or_else(|| {
+            ApiError::not_found("Query does not have result. Please check query status with DescribeStatement.", id)
+        })
 }

@@ -91,9 +91,11 @@ impl Programs {
     /// [`Error::Missing`] when there is none of a usable version.
     pub fn find() -> Result<Self, Error> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
         let mut packaged = Vec::new();
-        for (parent, suffix) in [("/usr/lib/postgresql", "bin"), ("/opt/homebrew/opt", "bin"), ("/usr/local/opt", "bin"), ("/usr", "bin")] {
+        for (parent, suffix) in
+            [("/usr/lib/postgresql", "bin"), ("/opt/homebrew/opt", "bin"), ("/usr/local/opt", "bin"), ("/usr", "bin")]
+        {
             let Ok(entries) = std::fs::read_dir(parent) else { continue };
             for entry in entries.flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
@@ -236,13 +238,9 @@ impl Server {
 
     fn spawn(connections: usize) -> Result<Self, Error> {
         let programs = Programs::find()?;
-        let folder = temporary_folder()?;
-        let user = Unprivileged::needed(&folder).inspect_err(|_| drop(std::fs::remove_dir_all(&folder)))?;
+        let (folder, user) = temporary_folder()?;
         // From here on the server's Drop (or the watchdog) removes the folder.
         let server = Self { folder: folder.clone(), watchdog: Mutex::new(None), session_settings: Vec::new() };
-        if let Some(user) = user {
-            std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.gid)).map_err(io("giving the folder to the server's user"))?;
-        }
         let data = folder.join("data");
         let mut initdb = Command::new(&programs.initdb);
         initdb
@@ -383,16 +381,28 @@ fn tolerate_duplicate(made: Result<(), tokio_postgres::Error>) -> Result<(), Err
     }
 }
 
-/// A folder that the server's user can reach, with a path short enough for a socket in it (103 bytes on macOS).
-fn temporary_folder() -> Result<PathBuf, Error> {
+/// A folder that the server's user can reach, with a path short enough for a socket in it (103 bytes on macOS), and who
+/// that user is when it is not the current one.
+fn temporary_folder() -> Result<(PathBuf, Option<Unprivileged>), Error> {
+    let make = |parent: &Path| {
+        tempfile::Builder::new()
+            .prefix("redshift-")
+            .tempdir_in(parent)
+            .map_err(io(format!("making a temporary folder in {}", parent.display())))
+    };
     let preferred = std::env::temp_dir();
-    let reachable = |folder: &Path| folder.ancestors().all(|f| std::fs::metadata(f).is_ok_and(|m| m.mode() & 0o001 != 0));
-    let parent = if reachable(&preferred) && preferred.as_os_str().len() < 70 { preferred } else { PathBuf::from("/tmp") };
-    tempfile::Builder::new()
-        .prefix("redshift-")
-        .tempdir_in(&parent)
-        .map(tempfile::TempDir::keep)
-        .map_err(io(format!("making a temporary folder in {}", parent.display())))
+    let mut folder = make(&preferred)?;
+    let user = Unprivileged::needed(folder.path())?;
+    let open = |folder: &Path| std::fs::metadata(folder).is_ok_and(|m| m.mode() & 0o001 != 0);
+    let reachable = user.is_none() || preferred.ancestors().all(open);
+    if !reachable || folder.path().as_os_str().len() > 85 {
+        folder = make(Path::new("/tmp"))?;
+    }
+    if let Some(user) = user {
+        std::os::unix::fs::chown(folder.path(), Some(user.uid), Some(user.gid))
+            .map_err(io("giving the folder to the server's user"))?;
+    }
+    Ok((folder.keep(), user))
 }
 
 fn settings(folder: &Path, connections: usize) -> Vec<String> {

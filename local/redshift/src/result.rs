@@ -127,7 +127,8 @@ fn shape(ty: &Type, modifier: i32) -> Shape {
         Type::FLOAT8 => number("float8", Cell::Double, 17, 17),
         Type::NUMERIC => {
             // Modifier: precision in the upper half, scale in the lower, plus 4.
-            let (precision, scale) = if modifier >= 4 { ((modifier - 4) >> 16, (modifier - 4) & 0x7ff) } else { (38, 0) };
+            let (precision, scale) =
+                if modifier >= 4 { ((modifier - 4) >> 16, (modifier - 4) & 0x7ff) } else { (38, 0) };
             number("numeric", Cell::Text, precision, scale)
         }
         Type::VARCHAR | Type::TEXT | Type::UNKNOWN => text("varchar", length(65_535)),
@@ -238,7 +239,9 @@ impl Writer {
         self.pending_rows += 1;
         // A chunk never grows past its limit, except for one row that is larger by itself.
         let full = match self.format {
-            Format::Json => self.pending.len() + self.pending_rows > self.chunk_bytes || self.pending_rows > self.page_rows,
+            Format::Json => {
+                self.pending.len() + self.pending_rows > self.chunk_bytes || self.pending_rows > self.page_rows
+            }
             Format::Csv => self.pending.len() > self.chunk_bytes,
         };
         if full && self.pending_rows > 1 {
@@ -362,7 +365,13 @@ fn csv_row(out: &mut Vec<u8>, cells: &[Option<&str>], columns: &[Column]) {
         }
         let Some(text) = cell else { continue };
         let text = match columns.get(index).map(|c| c.cell) {
-            Some(Cell::Boolean) => if *text == "t" { "true" } else { "false" },
+            Some(Cell::Boolean) => {
+                if *text == "t" {
+                    "true"
+                } else {
+                    "false"
+                }
+            }
             Some(Cell::Hex) => text.strip_prefix("\\x").unwrap_or(text),
             _ => text,
         };

@@ -2,6 +2,7 @@
 //! its transaction failed, nor leave a statement without an end.
 
 use crate::connection::{self, Connection, Outcome, Request};
+use crate::dialect::{self, ServerError};
 use crate::result::Format;
 use crate::service::Inner;
 use crate::statement::{Mode, Place, Statement, Status};
@@ -131,7 +132,7 @@ impl Task {
         let mut end = End::finished();
         for index in 0..self.sqls.len() {
             if *self.cancel.borrow() {
-                return End { status: Status::Aborted, ..end };
+                return End { status: Status::Aborted, error: Some(self.cancelled()) };
             }
             if let Err((status, error)) = self.part(index, connection).await {
                 let error = numbered(index, &error);
@@ -151,7 +152,7 @@ impl Task {
         for index in 0..self.sqls.len() {
             if *self.cancel.borrow() {
                 connection.rollback().await;
-                return End { status: Status::Aborted, error: None };
+                return End { status: Status::Aborted, error: Some(self.cancelled()) };
             }
             // At the start, and after a statement that ended the transaction.
             if !connection.in_transaction()
@@ -173,6 +174,17 @@ impl Task {
             return End { status: Status::Failed, error: Some(error.to_string()) };
         }
         End::finished()
+    }
+
+    /// The text of a cancel that came between two statements, as for one that came within one.
+    fn cancelled(&self) -> String {
+        let error = ServerError {
+            severity: "ERROR".to_owned(),
+            code: "57014".to_owned(),
+            message: "canceling statement due to user request".to_owned(),
+            ..ServerError::default()
+        };
+        dialect::error_text(&error, self.inner.query_id())
     }
 
     /// Runs one SQL text and notes how it ended.

@@ -46,6 +46,10 @@ pub(crate) struct State {
     pub(crate) tokens: HashMap<(String, String), (String, DateTime<Utc>)>,
     pub(crate) sessions: HashMap<String, Session>,
     pub(crate) next_sequence: u64,
+    /// Statements in flight by target.
+    pub(crate) active: HashMap<usize, usize>,
+    /// When retention was last looked at.
+    swept: Option<DateTime<Utc>>,
 }
 
 impl DataApi {
@@ -55,7 +59,8 @@ impl DataApi {
     /// [`Error`]: contradicting targets, or no usable PostgreSQL.
     pub async fn start(config: Config) -> Result<Self, Error> {
         // Beside the running statements and the sessions: administration, and connections that are just closing.
-        let connections = config.limits.concurrency * 2 + config.limits.active_sessions * config.targets.len().max(1) + 20;
+        let connections =
+            config.limits.concurrency * 2 + config.limits.active_sessions * config.targets.len().max(1) + 20;
         let server = Server::start(connections.min(1_000)).await?;
         let mut api = Self::start_on(config, Arc::new(server)).await?;
         api.owns_server = true;
@@ -172,13 +177,17 @@ impl Inner {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
-        let limits = &self.config.limits;
-        state.statements.retain(|_, s| !s.status().ended() || now < s.updated + limits.retention);
-        state.tokens.retain(|_, (_, since)| now < *since + limits.token_retention);
-        for session in state.sessions.values_mut() {
-            session.expire(now);
+        // Once a second is enough, and keeps a call's cost apart from the number of statements.
+        if state.swept.is_none_or(|swept| now >= swept + chrono::Duration::seconds(1)) {
+            state.swept = Some(now);
+            let limits = &self.config.limits;
+            state.statements.retain(|_, s| !s.status().ended() || now < s.updated + limits.retention);
+            state.tokens.retain(|_, (_, since)| now < *since + limits.token_retention);
+            for session in state.sessions.values_mut() {
+                session.expire(now);
+            }
+            state.sessions.retain(|_, session| !session.forgotten(now, limits.retention));
         }
-        state.sessions.retain(|_, session| !session.forgotten(now, limits.retention));
         state
     }
 
@@ -230,7 +239,11 @@ impl Inner {
         if let Some(session) = session.and_then(|session| state.sessions.get_mut(&session)) {
             session.put_back(connection, now, self.config.limits.session_life);
         }
-        let Some(statement) = state.statements.get_mut(id) else { return };
+        let State { statements, active, .. } = &mut *state;
+        let Some(statement) = statements.get_mut(id) else { return };
+        if let Some(active) = active.get_mut(&statement.place.target) {
+            *active = active.saturating_sub(1);
+        }
         statement.updated = now;
         change(statement);
         statement.status.send_replace(status);

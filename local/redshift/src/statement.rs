@@ -185,7 +185,8 @@ impl Statement {
 
     fn parameters(&self, answer: &mut Map<String, Value>) {
         if !self.parameters.is_empty() {
-            let list: Vec<Value> = self.parameters.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            let list: Vec<Value> =
+                self.parameters.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
             answer.insert("QueryParameters".into(), Value::Array(list));
         }
     }

@@ -119,12 +119,15 @@ impl Inner {
                 let session = match keep_alive {
                     None => None,
                     Some(keep_alive) => {
-                        let open = state.sessions.values().filter(|s| s.is_open() && s.place.target == place.target).count();
+                        let open =
+                            state.sessions.values().filter(|s| s.is_open() && s.place.target == place.target).count();
                         if open >= limits.active_sessions {
                             return Err(ApiError::active_sessions(limits.active_sessions));
                         }
                         let id = Uuid::new_v4().to_string();
-                        state.sessions.insert(id.clone(), Session::new(caller.owner.clone(), place.clone(), now, keep_alive));
+                        state
+                            .sessions
+                            .insert(id.clone(), Session::new(caller.owner.clone(), place.clone(), now, keep_alive));
                         Some(id)
                     }
                 };
@@ -157,6 +160,7 @@ impl Inner {
             status: watch::Sender::new(Status::Submitted),
         };
         let answer = statement.submitted();
+        *state.active.entry(statement.place.target).or_default() += 1;
         let task = run::Task::new(Arc::clone(self), &statement, connection);
         if let Some(key) = key {
             state.tokens.insert(key, (id.clone(), now));
@@ -170,7 +174,7 @@ impl Inner {
     /// Statements in flight on a target are limited.
     fn check_active(&self, state: &crate::service::State, target: usize) -> Result<(), ApiError> {
         let limit = self.config.limits.active_statements;
-        let active = state.statements.values().filter(|s| s.place.target == target && !s.status().ended()).count();
+        let active = state.active.get(&target).copied().unwrap_or_default();
         if active >= limit { Err(ApiError::active_statements(limit)) } else { Ok(()) }
     }
 

@@ -142,7 +142,11 @@ async fn a_procedure_may_commit_when_it_is_sent_alone() {
     assert_eq!(s.rows("select n from t").await, vec![vec![json!({"longValue": 1})]]);
     let described = s.run_with("BatchExecuteStatement", json!({"Sqls": ["select 1", "call commits()"]})).await;
     assert_eq!(described["Status"], "FAILED", "{described}");
-    let described =
-        s.run_with("BatchExecuteStatement", json!({"Sqls": ["select 1", "call commits()"], "ExecutionMode": "AUTO_COMMIT"})).await;
+    let described = s
+        .run_with(
+            "BatchExecuteStatement",
+            json!({"Sqls": ["select 1", "call commits()"], "ExecutionMode": "AUTO_COMMIT"}),
+        )
+        .await;
     assert_eq!(described["Status"], "FINISHED", "{described}");
 }

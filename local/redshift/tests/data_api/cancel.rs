@@ -39,7 +39,8 @@ async fn a_batch_is_cancelled_by_its_parent_and_rolled_back() {
     s.numbers().await;
     s.finished("create table t (n int)").await;
     for (mode, kept) in [("TRANSACTION", 0), ("AUTO_COMMIT", 1)] {
-        let body = json!({"Sqls": ["insert into t values (1)", ENDLESS, "insert into t values (2)"], "ExecutionMode": mode});
+        let body =
+            json!({"Sqls": ["insert into t values (1)", ENDLESS, "insert into t values (2)"], "ExecutionMode": mode});
         let id = s.call("BatchExecuteStatement", s.on_cluster(body)).await.unwrap()["Id"].as_str().unwrap().to_owned();
         s.until(&id, "STARTED").await;
         let error = s.call("CancelStatement", json!({"Id": format!("{id}:2")})).await.unwrap_err();
@@ -65,10 +66,8 @@ async fn a_batch_is_cancelled_by_its_parent_and_rolled_back() {
 async fn a_cancel_in_a_session_leaves_the_session_usable() {
     let s = Setting::new().await;
     s.numbers().await;
-    let first = s
-        .call("ExecuteStatement", s.on_cluster(json!({"Sql": ENDLESS, "SessionKeepAliveSeconds": 60})))
-        .await
-        .unwrap();
+    let first =
+        s.call("ExecuteStatement", s.on_cluster(json!({"Sql": ENDLESS, "SessionKeepAliveSeconds": 60}))).await.unwrap();
     let (id, session) = (first["Id"].as_str().unwrap(), first["SessionId"].clone());
     s.until(id, "STARTED").await;
     s.call("CancelStatement", json!({"Id": id})).await.unwrap();

@@ -164,7 +164,8 @@ async fn csv_pages_concatenate_to_the_whole() {
             whole.push_str(text);
         }
     }
-    let expected: String = std::iter::once("n,v\r\n".to_owned()).chain((0..1000).map(|n| format!("{n},value {n}\r\n"))).collect();
+    let expected: String =
+        std::iter::once("n,v\r\n".to_owned()).chain((0..1000).map(|n| format!("{n},value {n}\r\n"))).collect();
     assert_eq!(whole, expected);
 }
 
@@ -185,10 +186,8 @@ async fn an_empty_result_is_a_result() {
 #[tokio::test]
 async fn no_result_without_a_finished_query() {
     let s = Setting::new().await;
-    let ids = [
-        s.finished("create table t (n int)").await["Id"].clone(),
-        s.run("select * from nowhere").await["Id"].clone(),
-    ];
+    let ids =
+        [s.finished("create table t (n int)").await["Id"].clone(), s.run("select * from nowhere").await["Id"].clone()];
     for id in ids {
         let error = s.call("GetStatementResult", json!({"Id": id})).await.unwrap_err();
         assert_eq!(error.code, "ResourceNotFoundException");

@@ -20,11 +20,19 @@ async fn wrong_members_are_refused_by_name() {
         (with(json!({"Sql": 7})), "SerializationException", "Sql"),
         (with(json!({"Sql": "x".repeat(204_801)})), "ValidationException", "204800"),
         (with(json!({"ClusterIdentifier": "C_1"})), "ValidationException", "'clusterIdentifier'"),
-        (with(json!({"ClusterIdentifier": "other"})), "ValidationException", "Redshift endpoint doesn't exist in this region."),
+        (
+            with(json!({"ClusterIdentifier": "other"})),
+            "ValidationException",
+            "Redshift endpoint doesn't exist in this region.",
+        ),
         (with(json!({"ClusterIdentifier": null})), "ValidationException", "ClusterIdentifier"),
         (with(json!({"WorkgroupName": "wg-1"})), "ValidationException", "together"),
         (with(json!({"ClusterIdentifier": null, "WorkgroupName": "w"})), "ValidationException", "'workgroupName'"),
-        (with(json!({"ClusterIdentifier": null, "WorkgroupName": "wg-1", "DbUser": "u"})), "ValidationException", "DbUser"),
+        (
+            with(json!({"ClusterIdentifier": null, "WorkgroupName": "wg-1", "DbUser": "u"})),
+            "ValidationException",
+            "DbUser",
+        ),
         (with(json!({"DbUser": "u", "SecretArn": "arn"})), "ValidationException", "SecretArn"),
         (with(json!({"Database": null})), "ValidationException", "Database"),
         (with(json!({"StatementName": "n".repeat(2049)})), "ValidationException", "'statementName'"),
@@ -42,11 +50,9 @@ async fn wrong_members_are_refused_by_name() {
         assert_eq!(error.code, code, "{error}");
         assert!(error.message.contains(said), "{error}");
     }
-    for (sqls, said) in [
-        (json!(null), "'sqls'"),
-        (json!([]), "'sqls'"),
-        (json!(vec!["select 1"; 41]), "less than or equal to 40"),
-    ] {
+    for (sqls, said) in
+        [(json!(null), "'sqls'"), (json!([]), "'sqls'"), (json!(vec!["select 1"; 41]), "less than or equal to 40")]
+    {
         let mut body = s.on_cluster(json!({"Sqls": sqls}));
         let error = s.call("BatchExecuteStatement", body.clone()).await.unwrap_err();
         assert!(error.message.contains(said), "{error}");

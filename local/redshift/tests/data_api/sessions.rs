@@ -67,7 +67,10 @@ async fn vacuum_is_refused_in_an_open_block() {
     s.finished("create table t (n int)").await;
     let session = open(&s, "begin", 60).await;
     let described = within(&s, &session, "vacuum t").await;
-    assert!(described["Error"].as_str().unwrap().contains("VACUUM cannot run inside a transaction block"), "{described}");
+    assert!(
+        described["Error"].as_str().unwrap().contains("VACUUM cannot run inside a transaction block"),
+        "{described}"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +94,11 @@ async fn a_session_fixes_where_and_as_whom() {
     let s = Setting::new().await;
     let session = open(&s, "select 1", 60).await;
     for (member, value) in [
-        ("ClusterIdentifier", "c"), ("WorkgroupName", "wg-1"), ("Database", "dev"), ("DbUser", "u"), ("SecretArn", "arn"),
+        ("ClusterIdentifier", "c"),
+        ("WorkgroupName", "wg-1"),
+        ("Database", "dev"),
+        ("DbUser", "u"),
+        ("SecretArn", "arn"),
     ] {
         let mut body = json!({"Sql": "select 1", "SessionId": session});
         body[member] = json!(value);
@@ -100,7 +107,9 @@ async fn a_session_fixes_where_and_as_whom() {
         assert!(error.message.contains(member), "{error}");
     }
     let stranger = caller("other", "one");
-    for (who, id) in [(&stranger, session.clone()), (&caller("submitter", "one"), json!("00000000-0000-0000-0000-000000000000"))] {
+    for (who, id) in
+        [(&stranger, session.clone()), (&caller("submitter", "one"), json!("00000000-0000-0000-0000-000000000000"))]
+    {
         let error = s.call_as(who, "ExecuteStatement", json!({"Sql": "select 1", "SessionId": id})).await.unwrap_err();
         assert_eq!(error.message, format!("Session with Id: {} is invalid", id.as_str().unwrap()));
     }

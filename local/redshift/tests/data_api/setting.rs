@@ -33,9 +33,8 @@ impl Setting {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        let server = SERVER
-            .get_or_init(|| async { Arc::new(Server::start(200).await.expect("a PostgreSQL server")) })
-            .await;
+        let server =
+            SERVER.get_or_init(|| async { Arc::new(Server::start(200).await.expect("a PostgreSQL server")) }).await;
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (sender, events) = mpsc::unbounded_channel();
         let now = Arc::new(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap()));

@@ -280,10 +280,8 @@ async fn a_cast_is_no_parameter_and_a_missing_one_is_named() {
         ("select :a", json!([{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]), "duplicate"),
         ("select 1", json!([]), "parameters"),
     ] {
-        let error = s
-            .call("ExecuteStatement", s.on_cluster(json!({"Sql": sql, "Parameters": parameters})))
-            .await
-            .unwrap_err();
+        let error =
+            s.call("ExecuteStatement", s.on_cluster(json!({"Sql": sql, "Parameters": parameters}))).await.unwrap_err();
         assert_eq!(error.code, "ValidationException");
         assert!(error.message.contains(said), "{sql}: {error}");
     }
@@ -293,7 +291,9 @@ async fn a_cast_is_no_parameter_and_a_missing_one_is_named() {
 async fn throttling_comes_in_both_shapes_and_runs_nothing() {
     let s = Setting::new().await;
     s.finished("create table t (n int)").await;
-    for (how, code) in [(Throttle::Exception, "ThrottlingException"), (Throttle::HiddenInValidation, "ValidationException")] {
+    for (how, code) in
+        [(Throttle::Exception, "ThrottlingException"), (Throttle::HiddenInValidation, "ValidationException")]
+    {
         s.api.faults().throttle("ExecuteStatement", 2, how);
         let body = s.on_cluster(json!({"Sql": "insert into t values (1)"}));
         for _ in 0..2 {
@@ -328,4 +328,53 @@ async fn users_made_by_sql_have_the_rights_sql_gave_them() {
     let described = s.ended(s.call("ExecuteStatement", body).await.unwrap()["Id"].as_str().unwrap()).await;
     assert_eq!(described["Status"], "FINISHED", "{described}");
     assert_eq!(described["DbUser"], Value::String(user));
+}
+
+#[tokio::test]
+async fn every_database_speaks_redshift() {
+    let s = Setting::new().await;
+    let rows = s.rows("select nvl(null, len('abc')), dateadd(month, 1, '2008-04-30'::date)::varchar").await;
+    assert_eq!(json!(rows), json!([[{"longValue": 3}, {"stringValue": "2008-05-30 00:00:00"}]]));
+    let body = json!({"Sql": "select getdate() is not null", "WorkgroupName": "wg-1", "Database": s.database});
+    let answer = s.call("ExecuteStatement", body).await.unwrap();
+    let described = s.ended(answer["Id"].as_str().unwrap()).await;
+    assert_eq!(described["Status"], "FINISHED", "{described}");
+}
+
+#[tokio::test]
+async fn an_alias_serves_later_items_unless_a_column_has_its_name() {
+    let s = Setting::new().await;
+    s.finished("create table t (n int, m int)").await;
+    s.finished("insert into t values (2, 10)").await;
+    let alias = "select n * 3 as p, p + 1 as q from t where n = :n";
+    let column = "select n * 3 as m, m + 1 as q from t where n = :n";
+    let parameters = json!([{"name": "n", "value": "2"}]);
+    let body = json!({"Sqls": [alias, column, "insert into t values (3, :n)"], "Parameters": parameters});
+    // In a transaction, where the first refusal must not break it, and outside of one.
+    for mode in ["TRANSACTION", "AUTO_COMMIT"] {
+        let mut body = body.clone();
+        body["ExecutionMode"] = json!(mode);
+        let described = s.run_with("BatchExecuteStatement", body).await;
+        assert_eq!(described["Status"], "FINISHED", "{mode}: {described}");
+        let id = described["Id"].as_str().unwrap();
+        let cell = |n: i64| json!({"longValue": n});
+        assert_eq!(s.records(&format!("{id}:1")).await, vec![vec![cell(6), cell(7)]], "{mode}");
+        assert_eq!(s.records(&format!("{id}:2")).await, vec![vec![cell(6), cell(11)]], "{mode}");
+    }
+    // The text as written is what an error speaks of.
+    let described = s.run("select n * 3 as p, p + nowhere as q from t").await;
+    assert!(described["Error"].as_str().unwrap().contains("column \"nowhere\" does not exist"), "{described}");
+}
+
+#[tokio::test]
+async fn a_thousand_statements_at_once_all_end() {
+    let mut s = Setting::with(Limits { active_statements: 1_000, ..Limits::default() }).await;
+    for n in 0..1_000 {
+        let body =
+            json!({"Sql": "select :n::int", "WithEvent": true, "Parameters": [{"name": "n", "value": n.to_string()}]});
+        s.call("ExecuteStatement", s.on_cluster(body)).await.unwrap();
+    }
+    for _ in 0..1_000 {
+        assert_eq!(s.events.recv().await.unwrap()["detail"]["state"], "FINISHED");
+    }
 }
