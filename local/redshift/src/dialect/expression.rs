@@ -2,7 +2,7 @@
 //! refuses there. Goes through groups from the inside out and hands parenthesised queries to [`super::query`].
 //! Must never move a node out of the bracket it stands in.
 
-use super::token::{Node, Shape};
+use super::token::{self, Node, Shape};
 use super::{Context, Error, function, query, refusal, types};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Er
 
 /// Rewrites what a group holds.
 pub(super) fn descend(group: &mut Node, scope: &Scope<'_>) -> Result<(), Error> {
-    if super::token::starts_query(&group.body) {
+    if token::starts_query(&group.body) {
         query::rewrite(&mut group.body, scope)
     } else {
         rewrite(&mut group.body, scope)
@@ -62,6 +62,10 @@ pub(super) fn level(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Erro
         let before = nodes.last();
         let qualified = before.is_some_and(|node| node.is_symbol("."));
         let rest = &source[index + 1..];
+        if node.text == "[" && node.shape == Shape::Group && node.lead.is_empty() && index > 0 {
+            index += navigate(nodes, &source[index..]);
+            continue;
+        }
         if !qualified {
             refusal::expression(node, before, rest)?;
         }
@@ -112,4 +116,29 @@ fn replacement(
         _ => None,
     };
     Ok(made.map(|text| (vec![Node::made(text).after(&node.lead)], 1)))
+}
+
+/// SUPER navigation from the first subscript on: `col[0].name[1]`. Redshift has no arrays, so a subscript is always this.
+/// What stands before the subscript is taken back from `done`; returns how many nodes of `rest` it takes.
+fn navigate(done: &mut Vec<Node>, rest: &[Node]) -> usize {
+    let mut start = done.len().saturating_sub(1);
+    while start >= 2 && done[start].is_name() && done[start - 1].is_symbol(".") && done[start - 2].is_name() {
+        start -= 2;
+    }
+    let lead = done.get_mut(start).map(|first| std::mem::take(&mut first.lead)).unwrap_or_default();
+    let mut text = token::render(&done.split_off(start));
+    let mut taken = 0;
+    while let Some(node) = rest.get(taken) {
+        if node.text == "[" && node.shape == Shape::Group {
+            text = format!("({text} operator(pg_catalog.->) ({}))", token::render(&node.body));
+            taken += 1;
+        } else if let Some(name) = rest.get(taken + 1).filter(|name| node.is_symbol(".") && name.is_name()) {
+            text = format!("({text} operator(pg_catalog.->) '{}')", name.name().replace('\'', "''"));
+            taken += 2;
+        } else {
+            break;
+        }
+    }
+    done.push(Node::made(text).after(&lead));
+    taken
 }

@@ -70,6 +70,10 @@ pub(super) fn call(name: &Node, group: &Node, rest: &[Node], scope: &Scope<'_>) 
         "date_part" | "pgdate_part" => part_call("pgdate_part", &arguments)?,
         "extract" => extract(group)?,
         "nvl" => vec![Node::made("coalesce"), group.clone()],
+        "concat" if arguments.len() == 2 => {
+            let [a, b] = [render_trimmed(arguments[0]), render_trimmed(arguments[1])];
+            vec![Node::made(format!("{SCHEMA}.concat(({a})::text, ({b})::text)"))]
+        }
         "nvl2" if arguments.len() == 3 => nvl2(&arguments),
         "decode" if arguments.len() >= 3 => decode(&arguments),
         "getdate" if group.body.is_empty() && scope.clock => {

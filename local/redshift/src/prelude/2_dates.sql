@@ -230,7 +230,7 @@ begin
 exception when datetime_field_overflow then
     width := pg_catalog.replace(pg_catalog.upper(format), 'HH24', 'HH');
     place := pg_catalog.strpos(width, 'DD');
-    if is_strict or place = 0 or pg_catalog.substr(width, pg_catalog.greatest(place - 1, 1), 4) like '%DDD%' then
+    if is_strict or place = 0 or pg_catalog.substr(width, greatest(place - 1, 1), 4) like '%DDD%' then
         raise;
     end if;
     if pg_catalog.substr(x, place, 2) !~ '^[0-9]{2}$' then
@@ -240,7 +240,7 @@ exception when datetime_field_overflow then
     if day < 1 or day > 31 then
         raise;
     end if;
-    return pg_catalog.to_timestamp(pg_catalog.overlay(x placing '01' from place for 2), format) + (day - 1) * interval '1 day';
+    return pg_catalog.to_timestamp(overlay(x placing '01' from place for 2), format) + (day - 1) * interval '1 day';
 end
 $$;
 create function redshift_catalog.to_timestamp(x text, format text) returns timestamptz stable

@@ -10,8 +10,6 @@ create function redshift_catalog.replicate(x text, n integer) returns text immut
 
 -- Exactly two arguments; NULL if one is NULL.
 create function redshift_catalog.concat(a text, b text) returns text immutable return a || b;
-create function redshift_catalog.concat(a anynonarray, b text) returns text stable return a || b;
-create function redshift_catalog.concat(a text, b anynonarray) returns text stable return a || b;
 -- PostgreSQL's own takes any number of arguments and skips NULL.
 create function redshift_catalog.concat(a text, b text, c text, variadic more text[] default '{}') returns text language plpgsql as $$
 begin
@@ -49,7 +47,7 @@ begin
         digit := pg_catalog.strpos('0123456789abcdefghijklmnopqrstuvwxyz', pg_catalog.substr(digits, i, 1)) - 1;
         if digit < 0 or digit >= base then
             raise exception using errcode = '22P02',
-                message = 'The input ' || x || ' is not valid to be converted to base ' || base;
+                message = 'The input ' || x || ' is not valid to be converted to base ' || base::text;
         end if;
         result := result * base + digit;
     end loop;
@@ -86,7 +84,7 @@ begin
     return found;
 end
 $$;
-create function redshift_catalog.regexp_replace(x text, pattern text, replacement text default '', place integer default 1, parameters text default 'c')
+create function redshift_catalog.regexp_replace(x text, pattern text, replacement text, place integer, parameters text)
 returns text language plpgsql immutable strict as $$
 begin
     if place < 1 then
@@ -109,6 +107,10 @@ begin
     raise exception using errcode = '42883', message = 'function regexp_replace(text, text, text, text) does not exist';
 end
 $$;
+create function redshift_catalog.regexp_replace(x text, pattern text, replacement text, place integer)
+returns text immutable return redshift_catalog.regexp_replace(x, pattern, replacement, place, 'c');
+create function redshift_catalog.regexp_replace(x text, pattern text)
+returns text immutable return redshift_catalog.regexp_replace(x, pattern, '', 1, 'c');
 create function redshift_catalog.regexp_replace(x text, pattern text, replacement text)
 returns text immutable return redshift_catalog.regexp_replace(x, pattern, replacement, 1, 'c');
 create function redshift_catalog.regexp_count(x text, pattern text, place integer default 1, parameters text default 'c')

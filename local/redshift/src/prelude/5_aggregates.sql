@@ -33,20 +33,20 @@ end
 $$;
 create aggregate redshift_catalog.sum(real) (sfunc = redshift_catalog.sum_real, stype = float8);
 
-create function redshift_catalog.first_of(state anyelement, x anyelement) returns anyelement immutable strict return state;
+create function redshift_catalog.first_of(state anyelement, x anyelement) returns anyelement language sql immutable strict as $$ select state $$;
 create aggregate redshift_catalog.any_value(anyelement) (sfunc = redshift_catalog.first_of, stype = anyelement);
 
 -- IGNORE NULLS: over what ARRAY_AGG gathered from the rows the function looks at.
-create function redshift_catalog.first_value_not_null(xs anyarray) returns anyelement immutable
-    return (array_remove(xs, null))[1];
-create function redshift_catalog.last_value_not_null(xs anyarray) returns anyelement immutable
-    return (array_remove(xs, null))[cardinality(array_remove(xs, null))];
-create function redshift_catalog.nth_value_not_null(xs anyarray, n integer) returns anyelement immutable
-    return (array_remove(xs, null))[n];
-create function redshift_catalog.lag_not_null(xs anyarray, n integer default 1) returns anyelement immutable
-    return (array_remove(xs, null))[cardinality(array_remove(xs, null)) - n + 1];
-create function redshift_catalog.lead_not_null(xs anyarray, n integer default 1) returns anyelement immutable
-    return (array_remove(xs, null))[n];
+create function redshift_catalog.first_value_not_null(xs anyarray) returns anyelement language sql immutable as $$
+    select (array_remove(xs, null))[1] $$;
+create function redshift_catalog.last_value_not_null(xs anyarray) returns anyelement language sql immutable as $$
+    select (array_remove(xs, null))[cardinality(array_remove(xs, null))] $$;
+create function redshift_catalog.nth_value_not_null(xs anyarray, n integer) returns anyelement language sql immutable as $$
+    select (array_remove(xs, null))[n] $$;
+create function redshift_catalog.lag_not_null(xs anyarray, n integer default 1) returns anyelement language sql immutable as $$
+    select (array_remove(xs, null))[cardinality(array_remove(xs, null)) - n + 1] $$;
+create function redshift_catalog.lead_not_null(xs anyarray, n integer default 1) returns anyelement language sql immutable as $$
+    select (array_remove(xs, null))[n] $$;
 
 -- LISTAGG skips NULL and the empty string.
 create function redshift_catalog.listagg_text(state text, x text, delimiter text) returns text language plpgsql immutable as $$
@@ -59,16 +59,6 @@ end
 $$;
 create function redshift_catalog.listagg_text(state text, x text) returns text immutable
     return redshift_catalog.listagg_text(state, x, '');
-create function redshift_catalog.listagg_any(state text, x anynonarray, delimiter text) returns text language plpgsql immutable as $$
-begin
-    return redshift_catalog.listagg_text(state, x::text, delimiter);
-end
-$$;
-create function redshift_catalog.listagg_any(state text, x anynonarray) returns text language plpgsql immutable as $$
-begin
-    return redshift_catalog.listagg_text(state, x::text, '');
-end
-$$;
 create function redshift_catalog.listagg_end(state text) returns varchar language plpgsql immutable as $$
 begin
     if pg_catalog.octet_length(state) > 65535 then
@@ -79,8 +69,25 @@ end
 $$;
 create aggregate redshift_catalog.listagg(text, text) (sfunc = redshift_catalog.listagg_text, stype = text, finalfunc = redshift_catalog.listagg_end);
 create aggregate redshift_catalog.listagg(text) (sfunc = redshift_catalog.listagg_text, stype = text, finalfunc = redshift_catalog.listagg_end);
-create aggregate redshift_catalog.listagg(anynonarray, text) (sfunc = redshift_catalog.listagg_any, stype = text, finalfunc = redshift_catalog.listagg_end);
-create aggregate redshift_catalog.listagg(anynonarray) (sfunc = redshift_catalog.listagg_any, stype = text, finalfunc = redshift_catalog.listagg_end);
+
+do $do$
+declare
+    kind text;
+begin
+    foreach kind in array array['smallint', 'integer', 'bigint', 'numeric', 'real', 'float8', 'date', 'timestamp', 'timestamptz'] loop
+        execute format($f$
+            create function redshift_catalog.listagg_text(state text, x %1$s, delimiter text) returns text stable
+                return redshift_catalog.listagg_text(state, x::text, delimiter);
+            create function redshift_catalog.listagg_text(state text, x %1$s) returns text stable
+                return redshift_catalog.listagg_text(state, x::text, '');
+            create aggregate redshift_catalog.listagg(%1$s, text)
+                (sfunc = redshift_catalog.listagg_text, stype = text, finalfunc = redshift_catalog.listagg_end);
+            create aggregate redshift_catalog.listagg(%1$s)
+                (sfunc = redshift_catalog.listagg_text, stype = text, finalfunc = redshift_catalog.listagg_end);
+            $f$, kind);
+    end loop;
+end
+$do$;
 
 create function redshift_catalog.ratio_to_report(x float8, total float8) returns float8 immutable return x / nullif(total, 0);
 
@@ -111,7 +118,7 @@ begin
                 high %2$s;
             begin
                 if p < 0 or p > 1 then
-                    raise exception using errcode = '22003', message = 'percentile value ' || p || ' is not between 0 and 1';
+                    raise exception using errcode = '22003', message = 'percentile value ' || p::text || ' is not between 0 and 1';
                 end if;
                 place := p * (cardinality(sorted) - 1) + 1;
                 low := sorted[floor(place)::int];

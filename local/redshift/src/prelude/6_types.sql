@@ -11,7 +11,7 @@ declare
     kept text := pg_catalog.left(x::text, room);
 begin
     if not is_explicit and pg_catalog.octet_length(pg_catalog.rtrim(x::text, ' ')) > room then
-        raise exception using errcode = '22001', message = 'value too long for type character varying(' || room || ')';
+        raise exception using errcode = '22001', message = 'value too long for type character varying(' || room::text || ')';
     end if;
     while pg_catalog.octet_length(kept) > room loop
         kept := pg_catalog.left(kept, -1);
@@ -56,25 +56,21 @@ create cast (smallint as boolean) with function redshift_catalog.int2_boolean(sm
 create cast (boolean as bigint) with function redshift_catalog.boolean_int8(boolean) as assignment;
 create cast (boolean as smallint) with function redshift_catalog.boolean_int2(boolean) as assignment;
 
--- Integers become strings, dates and strings convert both ways, without being asked.
-create cast (smallint as text) with inout as implicit;
-create cast (integer as text) with inout as implicit;
-create cast (bigint as text) with inout as implicit;
-create cast (smallint as varchar) with inout as implicit;
-create cast (integer as varchar) with inout as implicit;
-create cast (bigint as varchar) with inout as implicit;
-create cast (date as text) with inout as implicit;
-create cast (timestamp as text) with inout as implicit;
-create cast (timestamptz as text) with inout as implicit;
-create cast (date as varchar) with inout as implicit;
-create cast (timestamp as varchar) with inout as implicit;
-create cast (timestamptz as varchar) with inout as implicit;
+-- Numbers become strings, dates and strings convert both ways, without being asked. Not DECIMAL: beside a string Redshift
+-- makes a DECIMAL of the string, PostgreSQL would compare strings; it stays an error.
+do $do$
+declare
+    kind text;
+begin
+    foreach kind in array array['smallint', 'integer', 'bigint', 'real', 'float8', 'date', 'timestamp', 'timestamptz'] loop
+        execute format('create cast (%1$s as text) with inout as implicit', kind);
+    end loop;
+end
+$do$;
 create cast (text as date) with inout as implicit;
 create cast (text as timestamp) with inout as implicit;
 create cast (varchar as date) with inout as implicit;
 create cast (varchar as timestamp) with inout as implicit;
-create cast (text as timestamptz) with inout as implicit;
-create cast (varchar as timestamptz) with inout as implicit;
 
 -- SUPER to string: a string without its quotes.
 create function redshift_catalog.super_text(x jsonb) returns text immutable
@@ -110,10 +106,43 @@ create operator redshift_catalog.> (leftarg = text, rightarg = text, function = 
 create operator redshift_catalog.>= (leftarg = text, rightarg = text, function = redshift_catalog.text_ge,
     commutator = operator(redshift_catalog.<=), negator = operator(redshift_catalog.<), restrict = scalargesel, join = scalargejoinsel);
 
--- `+` joins strings. A string and a number is left an error: Redshift would make a number of the string.
-create function redshift_catalog.text_plus(a text, b text) returns text immutable return a || b;
-create operator redshift_catalog.+ (leftarg = text, rightarg = text, function = redshift_catalog.text_plus);
-create function redshift_catalog.text_plus_number(a text, b numeric) returns numeric immutable return a::numeric + b;
-create function redshift_catalog.number_plus_text(a numeric, b text) returns numeric immutable return a + b::numeric;
-create operator redshift_catalog.+ (leftarg = text, rightarg = numeric, function = redshift_catalog.text_plus_number);
-create operator redshift_catalog.+ (leftarg = numeric, rightarg = text, function = redshift_catalog.number_plus_text);
+-- `+` joins strings. On VARCHAR, to which numbers do not convert unasked: a string and a number stay an error.
+create function redshift_catalog.text_plus(a varchar, b varchar) returns varchar immutable return a || b;
+create operator redshift_catalog.+ (leftarg = varchar, rightarg = varchar, function = redshift_catalog.text_plus);
+do $do$
+declare
+    kind text;
+begin
+    -- With implicit casts to string `||` needs its own operators: else PostgreSQL's three are equally good.
+    foreach kind in array array['smallint', 'integer', 'bigint', 'real', 'float8', 'date', 'timestamp', 'timestamptz'] loop
+        execute format($f$
+            create function redshift_catalog.text_join(a text, b %1$s) returns text stable return a operator(pg_catalog.||) b::text;
+            create function redshift_catalog.text_join(a %1$s, b text) returns text stable return a::text operator(pg_catalog.||) b;
+            create operator redshift_catalog.|| (leftarg = text, rightarg = %1$s, function = redshift_catalog.text_join);
+            create operator redshift_catalog.|| (leftarg = %1$s, rightarg = text, function = redshift_catalog.text_join);
+            $f$, kind);
+    end loop;
+end
+$do$;
+
+-- A date or timestamp beside a string: the string becomes the date.
+do $do$
+declare
+    kind text;
+    op text;
+begin
+    foreach kind in array array['date', 'timestamp', 'timestamptz'] loop
+        foreach op in array array['=', '<>', '<', '<=', '>', '>='] loop
+            execute format($f$
+                create function redshift_catalog.%3$s(a %1$s, b text) returns boolean stable
+                    return a operator(pg_catalog.%2$s) b::%1$s;
+                create function redshift_catalog.%3$s(a text, b %1$s) returns boolean stable
+                    return a::%1$s operator(pg_catalog.%2$s) b;
+                create operator redshift_catalog.%2$s (leftarg = %1$s, rightarg = text, function = redshift_catalog.%3$s);
+                create operator redshift_catalog.%2$s (leftarg = text, rightarg = %1$s, function = redshift_catalog.%3$s);
+                $f$, kind, op, case op when '=' then 'text_eq' when '<>' then 'text_ne' when '<' then 'text_lt'
+                    when '<=' then 'text_le' when '>' then 'text_gt' else 'text_ge' end);
+        end loop;
+    end loop;
+end
+$do$;
