@@ -27,6 +27,7 @@ pub(crate) fn holds(condition: &Condition, env: &Environment<'_>, field: &str) -
         }
         Condition::Not(part) => holds(part, env, field).map(|held| !held),
         Condition::Compare(comparison) => compare(comparison, env),
+        Condition::Constant(held) => Ok(*held),
         Condition::Expression(expression) => {
             let value = expression.evaluate_as(env, field, "boolean", Value::is_boolean)?;
             Ok(value == Value::Bool(true))

@@ -160,13 +160,13 @@ impl Expression {
         let used = |name: &str| self.names.contains(name);
         if used("partition") {
             evaluator.register_fn("partition", |args: &[JValue]| {
-                intrinsic_function(args, |args| intrinsic::array_partition(args)).map(plain)
+                intrinsic_function(args, intrinsic::array_partition).map(plain)
             })?;
         }
         if used("range") {
             // A sequence, so that a range of one is that one, as recorded.
             evaluator.register_fn("range", |args: &[JValue]| {
-                intrinsic_function(args, |args| intrinsic::array_range(args)).map(|value| match plain(value) {
+                intrinsic_function(args, intrinsic::array_range).map(|value| match plain(value) {
                     JValue::Array(items) => JValue::sequence(items.into_vec()),
                     other => other,
                 })
@@ -174,7 +174,7 @@ impl Expression {
         }
         if used("hash") {
             evaluator
-                .register_fn("hash", |args: &[JValue]| intrinsic_function(args, |args| intrinsic::hash(args)).map(plain))?;
+                .register_fn("hash", |args: &[JValue]| intrinsic_function(args, intrinsic::hash).map(plain))?;
         }
         if used("parse") {
             evaluator.register_fn("parse", |args: &[JValue]| {

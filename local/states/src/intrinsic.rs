@@ -468,10 +468,12 @@ pub(crate) fn hash(values: &[Value]) -> Result<Value, String> {
         return Err(format!("The data is longer than {LONGEST_TEXT} characters"));
     }
     let digest = match string(values, 1)? {
+        "MD5" => hex::encode(<md5::Md5 as md5::Digest>::digest(&data)),
+        "SHA-1" => hex::encode(<sha1::Sha1 as sha1::Digest>::digest(&data)),
         "SHA-256" => hex::encode(Sha256::digest(&data)),
         "SHA-384" => hex::encode(Sha384::digest(&data)),
         "SHA-512" => hex::encode(Sha512::digest(&data)),
-        other => return Err(format!("The algorithm '{other}' is not supported here")),
+        other => return Err(format!("The algorithm '{other}' is not one of MD5, SHA-1, SHA-256, SHA-384, SHA-512")),
     };
     Ok(Value::String(digest))
 }
@@ -526,7 +528,10 @@ fn string_to_json(values: &[Value]) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(text).map_err(|_| format!("Invalid JSON: {text}"))
+    let value: Value = serde_json::from_str(text).map_err(|_| format!("Invalid JSON: {text}"))?;
+    // Recorded: "-0" is the integer 0.
+    let minus_zero = value.as_f64() == Some(0.0) && !text.contains('.');
+    Ok(if minus_zero { Value::from(0) } else { value })
 }
 
 /// A version 4 UUID out of 128 bits.

@@ -286,6 +286,10 @@ fn single(inside: &str) -> Option<Step> {
     let mut escaped = false;
     for (at, c) in inside.char_indices().skip(1) {
         if escaped {
+            // Recorded: only the quote and the backslash are escaped; before anything else a backslash is itself.
+            if c != quote && c != '\\' {
+                name.push('\\');
+            }
             name.push(c);
             escaped = false;
         } else if c == '\\' {

@@ -6,6 +6,8 @@
 //! The entry point is [`service::StepFunctions`], which is the Step Functions API as a state machine: it holds the
 //! registered machines, their executions, the task tokens and the timers.
 
+#![allow(clippy::result_large_err)] // Errors of calls are rare and short-lived; boxing them would only be in the way.
+
 mod choice;
 mod definition;
 mod engine;

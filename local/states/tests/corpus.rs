@@ -4,7 +4,7 @@
 //! test says that it was not run; set to a folder that is not there, it fails. `TASKER_ASL_CORPUS_SHOW` set to a part of a
 //! case's name prints every difference of the cases that it names.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 #[path = "corpus/matching.rs"]
 mod matching;
@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use world::World;
 
 /// What must match at least, in percent of the cases that apply. Raised with the interpreter, never lowered.
-const RESULTS_FLOOR: f64 = 50.0;
-const HISTORY_FLOOR: f64 = 50.0;
+const RESULTS_FLOOR: f64 = 99.5;
+const HISTORY_FLOOR: f64 = 97.0;
 
 #[derive(Default)]
 struct Topic {
@@ -104,7 +104,8 @@ fn out_of_scope(case: &Value) -> Option<&'static str> {
         "sync_execution" | "express_async" => return Some("Express machines are left out"),
         _ => {}
     }
-    if case["machine_type"] == "EXPRESS" || case["request"]["type"] == "EXPRESS" || case["id"].as_str().unwrap().contains("express") {
+    let id = case["id"].as_str().unwrap();
+    if case["machine_type"] == "EXPRESS" || case["request"]["type"] == "EXPRESS" || id.contains("express.") {
         return Some("Express machines are left out");
     }
     if case["topic"] == "activities" || text.contains("activity_arn") {
@@ -162,8 +163,9 @@ fn run(case: &Value) -> Outcome {
 
 /// Placeholders for names, made fit for names.
 fn named(text: &str) -> String {
+    let text = &text.replace("\"state-machine-arn\"", "\"arn:aws:states:us-east-1:111111111111:stateMachine:<nested>\"");
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(at) = rest.find("stateMachine:<") {
         let start = at + "stateMachine:".len();
         out.push_str(&rest[..start]);

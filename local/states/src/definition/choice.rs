@@ -22,6 +22,8 @@ pub(crate) enum Condition {
     Not(Box<Condition>),
     Compare(Box<Comparison>),
     Expression(Box<Expression>),
+    /// A JSONata `Condition` that is `true` or `false` as it stands.
+    Constant(bool),
 }
 
 #[derive(Debug)]

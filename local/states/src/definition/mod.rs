@@ -171,9 +171,7 @@ pub(crate) struct Batcher {
 
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub resource: Arc<TaskResource>,
     pub arguments: Template,
-    pub config: Value,
 }
 
 #[derive(Debug)]

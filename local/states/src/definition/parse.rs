@@ -32,8 +32,10 @@ pub(crate) fn parse(text: &str) -> Result<Machine, Vec<Diagnostic>> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
-            let place = format!("[Source: (String); line: {}, column: {}]", error.line(), error.column());
-            findings.add("INVALID_JSON_DESCRIPTION", Some(&place), format!("{error}"));
+            let (message, line, column) = unreadable(text, &error);
+            let shown: String = text.chars().take(500).collect();
+            let place = format!("[Source: (String)\"{shown}\"; line: {line}, column: {column}]");
+            findings.add("INVALID_JSON_DESCRIPTION", Some(&place), format!("{message}\n at {place}"));
             return Err(findings.into_vec());
         }
     };
@@ -45,10 +47,8 @@ pub(crate) fn parse(text: &str) -> Result<Machine, Vec<Diagnostic>> {
         Fields { object, location: String::new(), language: Language::JsonPath, findings: &mut findings };
     fields.language = language(&mut fields, None);
     fields.only(&["StartAt", "States", "Version", "TimeoutSeconds", "QueryLanguage"], &[], &[]);
-    if let Some(version) = fields.text("Version") {
-        if version != "1.0" {
-            fields.wrong("Version", "Value is not one of: [1.0]");
-        }
+    if fields.text("Version").is_some_and(|version| version != "1.0") {
+        fields.wrong("Version", "Value is not one of: [1.0]");
     }
     let timeout = fields.seconds("TimeoutSeconds", 1);
     let language = fields.language;
@@ -57,6 +57,21 @@ pub(crate) fn parse(text: &str) -> Result<Machine, Vec<Diagnostic>> {
         Some(program) if findings.is_empty() => Ok(Machine { program, timeout }),
         _ => Err(findings.into_vec()),
     }
+}
+
+/// What AWS's parser says about a text that is not JSON, for a word where a value should be; for the rest, what ours says.
+fn unreadable(text: &str, error: &serde_json::Error) -> (String, usize, usize) {
+    let start = text.trim_start();
+    let word: String = start.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let is_word = word.chars().next().is_some_and(char::is_alphabetic) && !matches!(&*word, "null" | "true" | "false");
+    if is_word {
+        let before = &text[..text.len() - start.len()];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + word.chars().count() + 1;
+        let expected = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+        return (format!("Unrecognized token '{word}': was expecting {expected}"), line, column);
+    }
+    (error.to_string(), error.line(), error.column())
 }
 
 /// `QueryLanguage`. A machine's JSONata cannot be taken back by a state.
@@ -318,10 +333,10 @@ impl StateReader<'_, '_> {
         }
         let timeout = self.fields.given_number("TimeoutSeconds", 1.0, Some(99_999_999.0));
         let heartbeat = self.fields.given_number("HeartbeatSeconds", 1.0, Some(99_999_999.0));
-        if let (Some(super::Given::Literal(timeout)), Some(super::Given::Literal(heartbeat))) = (&timeout, &heartbeat) {
-            if heartbeat.as_f64() >= timeout.as_f64() {
-                self.fields.wrong("HeartbeatSeconds", "HeartbeatSeconds must be smaller than TimeoutSeconds");
-            }
+        if let (Some(super::Given::Literal(timeout)), Some(super::Given::Literal(heartbeat))) = (&timeout, &heartbeat)
+            && heartbeat.as_f64() >= timeout.as_f64()
+        {
+            self.fields.wrong("HeartbeatSeconds", "HeartbeatSeconds must be smaller than TimeoutSeconds");
         }
         let credentials = self.fields.template("Credentials");
         Some(Kind::Task(Box::new(Task { resource: Arc::new(resource), timeout, heartbeat, credentials })))
@@ -356,6 +371,7 @@ impl StateReader<'_, '_> {
                 fields.only(&["Next", "Assign"], &["Variable"], &["Condition", "Output"]);
                 match fields.template("Condition") {
                     Some(crate::template::Template::Jsonata(expression)) => Some(Condition::Expression(expression)),
+                    Some(crate::template::Template::Literal(Value::Bool(held))) => Some(Condition::Constant(held)),
                     Some(_) => {
                         fields.wrong("Condition", "Value is not a valid JSONata expression");
                         None
@@ -458,10 +474,8 @@ impl StateReader<'_, '_> {
             if !matches!(mode, "INLINE" | "DISTRIBUTED") {
                 config.wrong("Mode", "Value is not one of: [INLINE, DISTRIBUTED]");
             }
-            if let Some(kind) = config.text("ExecutionType") {
-                if !matches!(kind, "STANDARD" | "EXPRESS") {
-                    config.wrong("ExecutionType", "Value is not one of: [STANDARD, EXPRESS]");
-                }
+            if config.text("ExecutionType").is_some_and(|kind| !matches!(kind, "STANDARD" | "EXPRESS")) {
+                config.wrong("ExecutionType", "Value is not one of: [STANDARD, EXPRESS]");
             }
         }
         let program = program(processor, &location, self.machine, self.depth + 1, self.fields.findings);
@@ -543,8 +557,7 @@ impl StateReader<'_, '_> {
         fields.only(&["Resource", "WriterConfig"], &["Parameters"], &["Arguments"]);
         let arguments = arguments(&mut fields);
         let resource = resource(&mut fields);
-        let config = fields.get("WriterConfig").cloned().unwrap_or_default();
-        Some(Writer { resource: resource?, arguments, config })
+        resource.map(|_| Writer { arguments })
     }
 
     fn retry(&mut self) -> Vec<Retrier> {

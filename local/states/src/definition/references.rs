@@ -129,6 +129,7 @@ impl Names {
                 }
             }
             Condition::Expression(expression) => self.expression(expression),
+            Condition::Constant(_) => {}
         }
     }
 }

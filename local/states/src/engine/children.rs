@@ -421,8 +421,12 @@ pub(super) fn number(
         None => Ok(None),
         Some(Given::Literal(value)) => Ok(Some(value.clone())),
         Some(Given::Path(path)) => {
-            let value = template::find(path, env)
+            let mut value = template::find(path, env)
                 .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?;
+            // Recorded: digits in a string are a number.
+            if let Some(number) = value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok()) {
+                value = Value::Number(number);
+            }
             if !fits(&value) {
                 return Err(Failure::runtime(format!(
                     "The {field}Path field refers to value \"{}\" which is not a valid {kind}: {}",

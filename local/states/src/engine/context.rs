@@ -33,10 +33,10 @@ pub(super) fn object(execution: &Execution, strand: &Strand) -> Value {
         entered.insert("RetryCount".into(), strand.retry_count.into());
     }
     context.insert("State".into(), Value::Object(entered));
-    if let Phase::Task(attempt) = &strand.phase {
-        if let Some(token) = attempt.token() {
-            context.insert("Task".into(), json!({ "Token": token }));
-        }
+    if let Phase::Task(attempt) = &strand.phase
+        && let Some(token) = attempt.token()
+    {
+        context.insert("Task".into(), json!({ "Token": token }));
     }
     if let Some(item) = &strand.item {
         context.insert("Map".into(), json!({ "Item": { "Index": item.index, "Value": &*item.value } }));

@@ -398,6 +398,8 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         drop(run.arn);
+        // Recordings until mid 2024 count the Map's exit from here, later ones from the run's start; most are of the
+        // former kind.
         self.record(execution, strand, true, Details::MapRunSucceeded, turn);
         self.record(execution, strand, false, Details::StateSucceeded(StateKind::Map), turn);
         let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();

@@ -39,13 +39,12 @@ impl Trouble {
 
     /// `{"Error": …, "Cause": …}`, as a Catch sees it.
     fn output(&self) -> Value {
+        // Recorded: a timeout has an empty cause here and none in its event; what was not given is null.
+        let timeout = self.error.as_deref() == Some("States.Timeout");
+        let cause = self.cause.as_deref().or(timeout.then_some(""));
         let mut output = Map::new();
-        if let Some(error) = &self.error {
-            output.insert("Error".into(), error.as_str().into());
-        }
-        if let Some(cause) = &self.cause {
-            output.insert("Cause".into(), cause.as_str().into());
-        }
+        output.insert("Error".into(), self.error.as_deref().into());
+        output.insert("Cause".into(), cause.into());
         Value::Object(output)
     }
 
@@ -86,16 +85,7 @@ impl Engine {
         self.release(execution, strand, turn);
         let container = matches!(state.kind, Kind::Map(_) | Kind::Parallel { .. });
         if let Some(location) = &trouble.evaluation {
-            if let (Some(found), true) = (self.strand_mut(execution, strand), matches!(state.kind, Kind::Map(_))) {
-                // Recorded: what a Map evaluates before it starts counts from before the Map.
-                found.last_event = found.before_entered;
-            }
-            let details = Details::EvaluationFailed {
-                failed: trouble.failed(),
-                location: location.clone(),
-                state: Arc::clone(&state.name),
-            };
-            self.record(execution, strand, true, details, turn);
+            self.evaluation_failed(execution, strand, state, trouble.failed(), location.clone(), turn);
         }
         if !trouble.fatal && self.retry(execution, strand, state, &trouble, turn) {
             return;
@@ -103,20 +93,36 @@ impl Engine {
         if container && !trouble.fatal && (trouble.began || trouble.evaluation.is_some()) {
             self.record(execution, strand, true, Details::StateFailed(super::states::kind(&state.kind)), turn);
         }
-        if !trouble.fatal {
-            if let Some((index, catcher)) =
-                state.catch.iter().enumerate().find(|(_, catcher)| trouble.matches(&catcher.errors))
-            {
-                match self.caught(execution, strand, state, index, catcher, &trouble, turn) {
-                    Ok(leaving) => return self.leave(execution, strand, leaving, turn),
-                    Err(failure) => {
-                        let trouble = self.trouble(execution, strand, failure);
-                        return self.strand_failed(execution, strand, &trouble, turn);
-                    }
-                }
+        let catcher = state.catch.iter().enumerate().find(|(_, catcher)| trouble.matches(&catcher.errors));
+        let Some((index, catcher)) = catcher.filter(|_| !trouble.fatal) else {
+            return self.strand_failed(execution, strand, &trouble, turn);
+        };
+        match self.caught(execution, strand, state, index, catcher, &trouble, turn) {
+            Ok(leaving) => self.leave(execution, strand, leaving, turn),
+            Err(failure) => {
+                let trouble = self.trouble(execution, strand, failure);
+                self.strand_failed(execution, strand, &trouble, turn);
             }
         }
-        self.strand_failed(execution, strand, &trouble, turn);
+    }
+
+    /// The event for a mistake in an expression.
+    pub(super) fn evaluation_failed(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        state: &State,
+        failed: Failed,
+        location: Option<String>,
+        turn: &Turn<'_>,
+    ) {
+        let Some(found) = self.strand_mut(execution, strand) else { return };
+        // Recorded: what goes wrong before a state has done anything counts from before the state; not so in a Wait.
+        if found.last_event == found.entered && !matches!(state.kind, Kind::Wait(_)) {
+            found.last_event = found.before_entered;
+        }
+        let details = Details::EvaluationFailed { failed, location, state: Arc::clone(&state.name) };
+        self.record(execution, strand, true, details, turn);
     }
 
     fn retry(

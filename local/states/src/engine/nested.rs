@@ -54,10 +54,9 @@ impl Engine {
         let length = execution.arn.len() + 60;
         response.extend(sdk_metadata(length, turn));
         response.insert("StartDate".into(), execution.started.into());
-        if sync {
-            if let Some((_, _, attempt)) = self.open_attempt(task) {
-                attempt.child = Some(started);
-            }
+        if let (true, Some((_, _, attempt))) = (sync, self.open_attempt(task)) {
+            attempt.nested = true;
+            attempt.child = Some(started);
         }
         Ok(Value::Object(response))
     }

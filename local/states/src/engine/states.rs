@@ -80,12 +80,7 @@ impl Engine {
                         error: trouble.error.as_deref().map(Arc::from),
                         cause: trouble.cause.as_deref().map(Arc::from),
                     };
-                    let details = Details::EvaluationFailed {
-                        failed,
-                        location: location.clone(),
-                        state: Arc::clone(&state.name),
-                    };
-                    self.record(execution, strand, true, details, turn);
+                    self.evaluation_failed(execution, strand, state, failed, location.clone(), turn);
                 }
                 return self.strand_failed(execution, strand, &trouble, turn);
             }

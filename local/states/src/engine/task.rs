@@ -28,7 +28,9 @@ pub(super) struct Attempt {
     timeout: Option<TimerKey>,
     heartbeat: Option<TimerKey>,
     heartbeat_seconds: Option<i64>,
-    /// The execution that a nested `startExecution` started and waits for.
+    /// The result comes with the end of an execution that this task started.
+    pub nested: bool,
+    /// That execution, while it runs.
     pub child: Option<ExecutionId>,
     /// A call made through [`Command::RunTask`] has not come back.
     outside: bool,
@@ -131,6 +133,7 @@ impl Engine {
             timeout: None,
             heartbeat: None,
             heartbeat_seconds: None,
+            nested: false,
             child: None,
             outside: false,
         };
@@ -218,7 +221,7 @@ impl Engine {
                 let waits = match resource.pattern {
                     Pattern::RequestResponse => false,
                     Pattern::WaitForTaskToken => true,
-                    Pattern::Sync | Pattern::Sync2 => attempt.child.is_some(),
+                    Pattern::Sync | Pattern::Sync2 => attempt.nested,
                 };
                 match result {
                     Ok(output) if waits => self.submitted(execution, strand, task, Payload::new(output), turn),
@@ -351,32 +354,27 @@ impl Engine {
 fn limit(given: Option<&Given>, field: &str, env: &Environment<'_>) -> Result<Option<i64>, Failure> {
     /// "Task state fields": at most 99,999,999.
     const LONGEST: i64 = 99_999_999;
-    let Some(given) = given else { return Ok(None) };
-    let (value, wrong): (Value, Box<dyn Fn(&Value) -> Failure>) = match given {
-        Given::Literal(value) => (value.clone(), Box::new(|_| Failure::runtime(field))),
-        Given::Path(path) => {
-            let found = template::find(path, env)
+    let (value, failure) = match given {
+        None => return Ok(None),
+        Some(Given::Literal(value)) => (value.clone(), Failure::runtime(field)),
+        Some(Given::Path(path)) => {
+            let value = template::find(path, env)
                 .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?;
-            (
-                found,
-                Box::new(|value| {
-                    Failure::runtime(format!(
-                        "The {field}Path parameter cannot be parsed as a long value: {} == {}",
-                        path.text(),
-                        shown(value)
-                    ))
-                }),
-            )
+            let cause = format!(
+                "The {field}Path parameter cannot be parsed as a long value: {} == {}",
+                path.text(),
+                shown(&value)
+            );
+            (value, Failure::runtime(cause))
         }
-        Given::Expression(expression) => (
-            expression.evaluate_as(env, field, "number", Value::is_number)?,
-            Box::new(|value| {
-                Failure::query(field, format!("The {field} field must be a positive integer but was: {value}"))
-            }),
-        ),
+        Some(Given::Expression(expression)) => {
+            let value = expression.evaluate_as(env, field, "number", Value::is_number)?;
+            let cause = format!("The {field} field must be a positive integer but was: {value}");
+            (value, Failure::query(field, cause))
+        }
     };
     match value.as_i64() {
         Some(seconds) if (1..=LONGEST).contains(&seconds) => Ok(Some(seconds)),
-        _ => Err(wrong(&value)),
+        _ => Err(failure),
     }
 }

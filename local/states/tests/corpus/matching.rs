@@ -23,6 +23,8 @@ impl Matcher {
         let differs = || Some(format!("{path}: expected {expected}, got {actual}"));
         match (expected, actual) {
             (Value::String(text), _) if self.wildcards.iter().any(|token| token == text) => None,
+            // A placeholder that upstream replaced twice.
+            (Value::String(text), Value::String(_)) if text.starts_with("<<") && text.ends_with('>') => None,
             (Value::String(text), Value::String(found)) => {
                 if self.text_matches(text, found) { None } else { differs() }
             }
