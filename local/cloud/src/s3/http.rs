@@ -18,9 +18,22 @@ pub(crate) fn operation(request: &Request) -> String {
     let path = request.uri().path().trim_matches('/');
     let query = request.uri().query().unwrap_or_default();
     let object = path.contains('/');
-    let sub = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| {
-        matches!(*name, "uploads" | "uploadId" | "delete" | "location" | "versioning" | "tagging" | "acl" | "policy")
-    });
+    let sub = query
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or_default())
+        .find(|name| {
+            matches!(
+                *name,
+                "uploads"
+                    | "uploadId"
+                    | "delete"
+                    | "location"
+                    | "versioning"
+                    | "tagging"
+                    | "acl"
+                    | "policy"
+            )
+        });
     match (request.method(), path.is_empty(), object, sub) {
         (&Method::GET, true, ..) => "ListBuckets".into(),
         (&Method::GET, _, false, None) if query.contains("list-type=2") => "ListObjectsV2".into(),
@@ -34,19 +47,26 @@ pub(crate) fn operation(request: &Request) -> String {
         (&Method::PUT, _, true, None) => "PutObject".into(),
         (&Method::DELETE, _, true, None) => "DeleteObject".into(),
         (&Method::POST, _, false, Some("delete")) => "DeleteObjects".into(),
-        (method, _, _, sub) => format!("{method} {}", sub.unwrap_or_default()).trim_end().to_owned(),
+        (method, _, _, sub) => format!("{method} {}", sub.unwrap_or_default())
+            .trim_end()
+            .to_owned(),
     }
 }
 
 /// The access key of a presigned URL.
 pub(crate) fn presigned_access_key(uri: &Uri) -> Option<String> {
-    uri.query()?.split('&').find_map(|pair| match pair.split_once('=')? {
-        ("X-Amz-Credential", scope) => {
-            scope.split('/').next()?.split("%2F").next().map(ToOwned::to_owned)
-        }
-        ("AWSAccessKeyId", key) => Some(key.to_owned()),
-        _ => None,
-    })
+    uri.query()?
+        .split('&')
+        .find_map(|pair| match pair.split_once('=')? {
+            ("X-Amz-Credential", scope) => scope
+                .split('/')
+                .next()?
+                .split("%2F")
+                .next()
+                .map(ToOwned::to_owned),
+            ("AWSAccessKeyId", key) => Some(key.to_owned()),
+            _ => None,
+        })
 }
 
 /// Answers a request in S3's protocol.
@@ -88,7 +108,9 @@ pub(crate) async fn answer(buckets: &Buckets, request: Request) -> Response<Body
 
 /// The URI without a signature in its query, if it has one; an error when that has expired.
 fn unsigned(uri: &Uri, now: DateTime<Utc>) -> Result<Option<Uri>, ()> {
-    let Some(query) = uri.query() else { return Ok(None) };
+    let Some(query) = uri.query() else {
+        return Ok(None);
+    };
     let (mut kept, mut date, mut lifetime, mut expires) = (Vec::new(), None, None, None);
     let version_2 = query.contains("AWSAccessKeyId=") && query.contains("Signature=");
     for pair in query.split('&') {
@@ -96,7 +118,10 @@ fn unsigned(uri: &Uri, now: DateTime<Utc>) -> Result<Option<Uri>, ()> {
             Some(("X-Amz-Date", value)) => date = Some(value),
             Some(("X-Amz-Expires", value)) => lifetime = value.parse::<i64>().ok(),
             Some((
-                "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-SignedHeaders" | "X-Amz-Signature"
+                "X-Amz-Algorithm"
+                | "X-Amz-Credential"
+                | "X-Amz-SignedHeaders"
+                | "X-Amz-Signature"
                 | "X-Amz-Security-Token",
                 _,
             )) => {}
@@ -109,24 +134,39 @@ fn unsigned(uri: &Uri, now: DateTime<Utc>) -> Result<Option<Uri>, ()> {
         return Ok(None);
     }
     let signed_until = date.and_then(|date| {
-        let begun = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
+        let begun = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ")
+            .ok()?
+            .and_utc();
         begun.checked_add_signed(TimeDelta::try_seconds(lifetime?)?)
     });
     let until = signed_until.or_else(|| DateTime::from_timestamp(expires?, 0));
     if until.is_none_or(|until| until < now) {
         return Err(());
     }
-    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    format!("{}{query}", uri.path()).parse().map(Some).map_err(|_| ())
+    let query = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", kept.join("&"))
+    };
+    format!("{}{query}", uri.path())
+        .parse()
+        .map(Some)
+        .map_err(|_| ())
 }
 
 /// Headers as if the body had been sent plainly, with the checksums that came behind it.
 fn plain_headers(headers: &mut HeaderMap, length: usize, trailers: HeaderMap) {
-    for name in ["x-amz-decoded-content-length", "x-amz-trailer", "transfer-encoding"] {
+    for name in [
+        "x-amz-decoded-content-length",
+        "x-amz-trailer",
+        "transfer-encoding",
+    ] {
         headers.remove(name);
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let encodings = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let encodings = headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok());
     let others: Vec<String> = encodings
         .into_iter()
         .flat_map(|value| value.split(','))
@@ -161,7 +201,9 @@ fn unchunk(mut raw: Bytes) -> Option<(Bytes, HeaderMap)> {
     }
     let mut trailers = HeaderMap::new();
     while let Some(line) = line(&mut raw) {
-        let Some(at) = line.iter().position(|byte| *byte == b':') else { continue };
+        let Some(at) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
         let name = header::HeaderName::from_bytes(&line[..at]).ok()?;
         if name.as_str().starts_with("x-amz-checksum-") {
             let value = std::str::from_utf8(&line[at + 1..]).ok()?.trim();
@@ -185,7 +227,10 @@ fn refusal(status: StatusCode, code: &str, text: &str) -> Response<Body> {
     );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
     response
 }
 
@@ -203,7 +248,13 @@ mod tests {
         assert_eq!(data, "hello world");
         assert_eq!(trailers.len(), 1);
         assert_eq!(trailers["x-amz-checksum-crc32"], "DUoRhQ==");
-        for broken in ["", "5\r\nhel", "z\r\n", "5\r\nhelloXX0\r\n\r\n", "ffffffffffffffff\r\nx"] {
+        for broken in [
+            "",
+            "5\r\nhel",
+            "z\r\n",
+            "5\r\nhelloXX0\r\n\r\n",
+            "ffffffffffffffff\r\nx",
+        ] {
             assert!(unchunk(Bytes::from(broken)).is_none(), "{broken:?}");
         }
     }

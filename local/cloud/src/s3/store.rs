@@ -96,10 +96,6 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.objects
-    }
-
     /// A new file to write an object into, that [`Self::put`] then moves to its place.
     pub(super) fn temporary(&self) -> PathBuf {
         self.temporary.join(Uuid::new_v4().to_string())
@@ -123,7 +119,10 @@ impl Store {
             metadata.length = written.len();
             metadata.modified = nanos(written.modified()?);
             let described = self.temporary();
-            fs::write(&described, serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;
+            fs::write(
+                &described,
+                serde_json::to_vec(&metadata).map_err(io::Error::from)?,
+            )?;
             // The object first: without its metadata, or with old metadata that does not fit it, it is still whole.
             fs::rename(temporary, target)?;
             fs::rename(described, self.metadata_path(key))?;
@@ -156,7 +155,11 @@ impl Store {
             _ => {}
         }
         // Folders exist only because of what is in them.
-        for parent in path.ancestors().skip(1).take_while(|parent| **parent != *self.objects) {
+        for parent in path
+            .ancestors()
+            .skip(1)
+            .take_while(|parent| **parent != *self.objects)
+        {
             if fs::remove_dir(parent).is_err() {
                 break;
             }
@@ -205,9 +208,20 @@ impl Store {
         } else {
             // Put here by a person: what was known about another file says nothing about this one.
             let etag = etag_of(&mut file)?;
-            Metadata { key: key.to_owned(), etag, length, modified: nanos(modified), ..Metadata::default() }
+            Metadata {
+                key: key.to_owned(),
+                etag,
+                length,
+                modified: nanos(modified),
+                ..Metadata::default()
+            }
         };
-        Ok(Object { metadata, length, modified, file })
+        Ok(Object {
+            metadata,
+            length,
+            modified,
+            file,
+        })
     }
 
     /// The file of an existing key.
@@ -241,11 +255,16 @@ impl Store {
             }
         }
         let marked = marked(&target);
-        Ok(if target.is_dir() || marked.is_file() { marked } else { target })
+        Ok(if target.is_dir() || marked.is_file() {
+            marked
+        } else {
+            target
+        })
     }
 
     fn metadata_path(&self, key: &str) -> PathBuf {
-        self.metadata.join(format!("{}.json", hex::encode(Sha256::digest(key))))
+        self.metadata
+            .join(format!("{}.json", hex::encode(Sha256::digest(key))))
     }
 }
 
@@ -260,7 +279,9 @@ fn walk(folder: &Path, above: &str, prefix: &str, keys: &mut Vec<String>) -> io:
         let entry = entry?;
         let name = entry.file_name();
         // A name that no key is written as belongs to nobody here.
-        let Some(segment) = name.to_str().and_then(key::decode) else { continue };
+        let Some(segment) = name.to_str().and_then(key::decode) else {
+            continue;
+        };
         let here = format!("{above}{segment}");
         let kind = entry.file_type()?;
         if kind.is_dir() {
@@ -290,5 +311,7 @@ fn etag_of(file: &mut File) -> io::Result<String> {
 }
 
 fn nanos(time: SystemTime) -> u128 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos()
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos()
 }

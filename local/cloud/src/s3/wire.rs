@@ -58,7 +58,9 @@ impl Wire {
             let after = after.as_deref();
             let mut left = most;
             for key in bucket.store.keys(&prefix)? {
-                let delimiter = delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+                let delimiter = delimiter
+                    .as_deref()
+                    .filter(|delimiter| !delimiter.is_empty());
                 let common = delimiter.and_then(|delimiter| {
                     let at = key[prefix.len()..].find(delimiter)?;
                     Some(key[..prefix.len() + at + delimiter.len()].to_owned())
@@ -66,7 +68,12 @@ impl Wire {
                 let shown = common.as_deref().unwrap_or(&key);
                 // A prefix that ended the last page stands for everything below it.
                 let seen = after.is_some_and(|after| shown <= after || key.as_str() <= after);
-                if seen || page.prefixes.last().is_some_and(|last| Some(last) == common.as_ref()) {
+                if seen
+                    || page
+                        .prefixes
+                        .last()
+                        .is_some_and(|last| Some(last) == common.as_ref())
+                {
                     continue;
                 }
                 if left == 0 {
@@ -102,19 +109,28 @@ impl S3 for Wire {
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let name = request.input.bucket;
-        self.shared.create(&name, Encryption::default()).map_err(|error| {
-            let code = S3ErrorCode::from_bytes(error.code.as_bytes());
-            S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
-        })?;
+        self.shared
+            .create(&name, Encryption::default())
+            .map_err(|error| {
+                let code = S3ErrorCode::from_bytes(error.code.as_bytes());
+                S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
+            })?;
         let location = Some(format!("/{name}"));
-        Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput {
+            location,
+            ..CreateBucketOutput::default()
+        }))
     }
 
     async fn list_buckets(
         &self,
         _request: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        let buckets = self.shared.buckets.lock().map_err(|_| S3ErrorCode::InternalError)?;
+        let buckets = self
+            .shared
+            .buckets
+            .lock()
+            .map_err(|_| S3ErrorCode::InternalError)?;
         let buckets = buckets.iter().map(|(name, bucket)| s3s::dto::Bucket {
             name: Some(name.clone()),
             creation_date: Some(bucket.created.into()),
@@ -122,7 +138,10 @@ impl S3 for Wire {
         });
         Ok(S3Response::new(ListBucketsOutput {
             buckets: Some(buckets.collect()),
-            owner: Some(Owner { display_name: None, id: Some(ACCOUNT.into()) }),
+            owner: Some(Owner {
+                display_name: None,
+                id: Some(ACCOUNT.into()),
+            }),
             ..ListBucketsOutput::default()
         }))
     }
@@ -133,7 +152,10 @@ impl S3 for Wire {
     ) -> S3Result<S3Response<HeadBucketOutput>> {
         self.bucket(&request.input.bucket)?;
         let bucket_region = Some(self.shared.region.clone());
-        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
+        Ok(S3Response::new(HeadBucketOutput {
+            bucket_region,
+            ..HeadBucketOutput::default()
+        }))
     }
 
     async fn get_bucket_location(
@@ -144,7 +166,9 @@ impl S3 for Wire {
         // The oldest region has no constraint.
         let region = Some(self.shared.region.clone()).filter(|region| region != "us-east-1");
         let location_constraint = region.map(BucketLocationConstraint::from);
-        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint,
+        }))
     }
 
     async fn put_object(
@@ -159,7 +183,10 @@ impl S3 for Wire {
                 None => false,
                 Some(ETagCondition::Any) => true,
                 Some(ETagCondition::ETag(_)) => {
-                    return Err(s3_error!(NotImplemented, "PutObject knows If-None-Match only with *"));
+                    return Err(s3_error!(
+                        NotImplemented,
+                        "PutObject knows If-None-Match only with *"
+                    ));
                 }
             },
             etag: input.if_match.as_ref().map(condition_etag),
@@ -179,7 +206,10 @@ impl S3 for Wire {
         encrypt(
             &mut metadata,
             &bucket.encryption,
-            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
+            input
+                .server_side_encryption
+                .as_ref()
+                .map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,
         );
@@ -193,13 +223,16 @@ impl S3 for Wire {
         let temporary = bucket.store.temporary();
         let written = async {
             let mut digest = Md5::new();
-            let mut file = tokio::fs::File::create(&temporary).await.map_err(Error::Disk)?;
+            let mut file = tokio::fs::File::create(&temporary)
+                .await
+                .map_err(Error::Disk)?;
             let mut body = input.body;
             while let Some(part) = match &mut body {
                 Some(body) => body.next().await,
                 None => None,
             } {
-                let part = part.map_err(|_| Error::Disk(std::io::ErrorKind::UnexpectedEof.into()))?;
+                let part =
+                    part.map_err(|_| Error::Disk(std::io::ErrorKind::UnexpectedEof.into()))?;
                 digest.update(&part);
                 checks.update(&part);
                 file.write_all(&part).await.map_err(Error::Disk)?;
@@ -224,7 +257,10 @@ impl S3 for Wire {
             || sums.checksum_crc64nvme != input.checksum_crc64nvme;
         if wrong {
             let _ = tokio::fs::remove_file(&temporary).await;
-            return Err(s3_error!(BadDigest, "The checksum you specified did not match what we received."));
+            return Err(s3_error!(
+                BadDigest,
+                "The checksum you specified did not match what we received."
+            ));
         }
         metadata.etag = hex::encode(digest);
         metadata.checksums = headers([
@@ -273,7 +309,8 @@ impl S3 for Wire {
         };
         let partial = input.range.is_some();
         let mut file = object.file;
-        file.seek(SeekFrom::Start(part.start)).map_err(|failed| error(failed.into()))?;
+        file.seek(SeekFrom::Start(part.start))
+            .map_err(|failed| error(failed.into()))?;
         let size = part.end - part.start;
         let metadata = object.metadata;
         let header = |name: &str| metadata.headers.get(name).cloned();
@@ -288,14 +325,26 @@ impl S3 for Wire {
             checksum_sha1: sum("SHA1"),
             checksum_sha256: sum("SHA256"),
             checksum_crc64nvme: sum("CRC64NVME"),
-            content_disposition: input.response_content_disposition.or(header("content-disposition")),
-            content_encoding: input.response_content_encoding.or(header("content-encoding")),
-            content_language: input.response_content_language.or(header("content-language")),
+            content_disposition: input
+                .response_content_disposition
+                .or(header("content-disposition")),
+            content_encoding: input
+                .response_content_encoding
+                .or(header("content-encoding")),
+            content_language: input
+                .response_content_language
+                .or(header("content-language")),
             content_length: Some(signed(size)),
             content_range: partial.then(|| {
-                format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1))
+                format!(
+                    "bytes {}-{}/{length}",
+                    part.start,
+                    part.end.saturating_sub(1)
+                )
             }),
-            content_type: input.response_content_type.or(Some(content_type(&metadata))),
+            content_type: input
+                .response_content_type
+                .or(Some(content_type(&metadata))),
             e_tag: Some(ETag::Strong(metadata.etag.clone())),
             expires: header("expires").as_deref().and_then(parsed_date),
             last_modified: Some(object.modified.into()),
@@ -365,14 +414,25 @@ impl S3 for Wire {
                 hex::decode(token)
                     .ok()
                     .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
+                    .ok_or_else(|| {
+                        s3_error!(
+                            InvalidArgument,
+                            "The continuation token provided is incorrect"
+                        )
+                    })?,
             ),
         };
         let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        let page = self.page(&input.bucket, prefix, delimiter, after, most).await?;
+        let page = self
+            .page(&input.bucket, prefix, delimiter, after, most)
+            .await?;
         let url = is_url(input.encoding_type.as_ref());
-        let next = page.last.as_ref().filter(|_| page.truncated).map(hex::encode);
+        let next = page
+            .last
+            .as_ref()
+            .filter(|_| page.truncated)
+            .map(hex::encode);
         let count = page.objects.len() + page.prefixes.len();
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
@@ -398,10 +458,15 @@ impl S3 for Wire {
         let input = request.input;
         let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        let page =
-            self.page(&input.bucket, prefix, delimiter, input.marker.clone(), most).await?;
+        let page = self
+            .page(&input.bucket, prefix, delimiter, input.marker.clone(), most)
+            .await?;
         let url = is_url(input.encoding_type.as_ref());
-        let next = page.last.clone().filter(|_| page.truncated).map(|last| encoded(last, url));
+        let next = page
+            .last
+            .clone()
+            .filter(|_| page.truncated)
+            .map(|last| encoded(last, url));
         Ok(S3Response::new(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(encoded(input.prefix.unwrap_or_default(), url)),
@@ -425,9 +490,15 @@ impl S3 for Wire {
         refuse_version(&input.version_id, None)?;
         let bucket = self.bucket(&input.bucket)?;
         let etag = input.if_match.as_ref().map(condition_etag);
-        let condition = Condition { absent: false, etag };
+        let condition = Condition {
+            absent: false,
+            etag,
+        };
         blocking(move || bucket.store.delete(&input.key, &condition)).await?;
-        Ok(S3Response::with_status(DeleteObjectOutput::default(), hyper::StatusCode::NO_CONTENT))
+        Ok(S3Response::with_status(
+            DeleteObjectOutput::default(),
+            hyper::StatusCode::NO_CONTENT,
+        ))
     }
 
     async fn delete_objects(
@@ -444,7 +515,10 @@ impl S3 for Wire {
                 let ended = match object.version_id {
                     Some(_) => Err(s3_error!(NotImplemented, "versions are not implemented")),
                     None => {
-                        let condition = Condition { absent: false, etag };
+                        let condition = Condition {
+                            absent: false,
+                            etag,
+                        };
                         bucket.store.delete(&object.key, &condition).map_err(error)
                     }
                 };
@@ -475,9 +549,16 @@ impl S3 for Wire {
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
-        let CopySource::Bucket { bucket: source, key: source_key, version_id } = &input.copy_source
+        let CopySource::Bucket {
+            bucket: source,
+            key: source_key,
+            version_id,
+        } = &input.copy_source
         else {
-            return Err(s3_error!(NotImplemented, "CopyObject from an access point is not implemented"));
+            return Err(s3_error!(
+                NotImplemented,
+                "CopyObject from an access point is not implemented"
+            ));
         };
         refuse_version(&version_id.as_ref().map(ToString::to_string), None)?;
         let object = self.open(source, source_key).await?;
@@ -524,7 +605,10 @@ impl S3 for Wire {
         encrypt(
             &mut metadata,
             &bucket.encryption,
-            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
+            input
+                .server_side_encryption
+                .as_ref()
+                .map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,
         );
@@ -533,7 +617,9 @@ impl S3 for Wire {
             let temporary = bucket.store.temporary();
             let mut file = object.file;
             std::io::copy(&mut file, &mut File::create(&temporary)?)?;
-            bucket.store.put(&key, &temporary, metadata, &Condition::default())
+            bucket
+                .store
+                .put(&key, &temporary, metadata, &Condition::default())
         })
         .await?;
         Ok(S3Response::new(CopyObjectOutput {
@@ -553,7 +639,10 @@ impl S3 for Wire {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> S3Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(S3Error::internal_error)?.map_err(error)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(S3Error::internal_error)?
+        .map_err(error)
 }
 
 fn error(error: Error) -> S3Error {
@@ -570,10 +659,9 @@ fn error(error: Error) -> S3Error {
             "a part of the key between slashes is longer than a file name can be"
         ),
         Error::Key(Problem::Empty) => s3_error!(InvalidArgument, "the key is empty"),
-        Error::Disk(failed) if failed.kind() == std::io::ErrorKind::UnexpectedEof => s3_error!(
-            IncompleteBody,
-            "The request body terminated unexpectedly"
-        ),
+        Error::Disk(failed) if failed.kind() == std::io::ErrorKind::UnexpectedEof => {
+            s3_error!(IncompleteBody, "The request body terminated unexpectedly")
+        }
         Error::Disk(failed) => {
             tracing::warn!(error = %failed, "a bucket's folder");
             S3Error::internal_error(failed)
@@ -584,15 +672,28 @@ fn error(error: Error) -> S3Error {
 /// Members of PutObject that would change what is kept, and are not.
 fn refuse_other_members(input: &PutObjectInput) -> S3Result<()> {
     let unknown = [
-        ("x-amz-server-side-encryption-customer-algorithm", input.sse_customer_algorithm.is_some()),
+        (
+            "x-amz-server-side-encryption-customer-algorithm",
+            input.sse_customer_algorithm.is_some(),
+        ),
         ("x-amz-tagging", input.tagging.is_some()),
         ("x-amz-object-lock-mode", input.object_lock_mode.is_some()),
-        ("x-amz-write-offset-bytes", input.write_offset_bytes.is_some()),
-        ("x-amz-website-redirect-location", input.website_redirect_location.is_some()),
+        (
+            "x-amz-write-offset-bytes",
+            input.write_offset_bytes.is_some(),
+        ),
+        (
+            "x-amz-website-redirect-location",
+            input.website_redirect_location.is_some(),
+        ),
     ];
     match unknown.iter().find(|(_, given)| *given) {
         None => Ok(()),
-        Some((name, _)) => Err(s3_error!(NotImplemented, "PutObject: {} is not implemented", name)),
+        Some((name, _)) => Err(s3_error!(
+            NotImplemented,
+            "PutObject: {} is not implemented",
+            name
+        )),
     }
 }
 
@@ -618,11 +719,11 @@ fn check(
     };
     // HTTP dates have whole seconds.
     let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs()
     };
-    let at = |time: &Timestamp| {
-        u64::try_from(s3s_seconds(time)).unwrap_or_default()
-    };
+    let at = |time: &Timestamp| u64::try_from(s3s_seconds(time)).unwrap_or_default();
     let modified = seconds(object.modified);
     let failed = match (if_match, unmodified_since) {
         (Some(condition), _) => !is(condition),
@@ -637,7 +738,11 @@ fn check(
         (None, Some(time)) => modified <= at(time),
         (None, None) => false,
     };
-    if unchanged { Err(S3ErrorCode::NotModified.into()) } else { Ok(()) }
+    if unchanged {
+        Err(S3ErrorCode::NotModified.into())
+    } else {
+        Ok(())
+    }
 }
 
 fn s3s_seconds(time: &Timestamp) -> i64 {
@@ -645,7 +750,10 @@ fn s3s_seconds(time: &Timestamp) -> i64 {
     // Writing to memory does not fail; a time that cannot be written is no time.
     let _ = time.format(TimestampFormat::EpochSeconds, &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
-    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
+    text.split('.')
+        .next()
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or_default()
 }
 
 fn http_date(time: &Timestamp) -> String {
@@ -706,7 +814,9 @@ fn listed(object: Object) -> s3s::dto::Object {
         e_tag: Some(ETag::Strong(object.metadata.etag)),
         size: Some(signed(object.length)),
         last_modified: Some(object.modified.into()),
-        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        storage_class: Some(ObjectStorageClass::from_static(
+            ObjectStorageClass::STANDARD,
+        )),
         ..s3s::dto::Object::default()
     }
 }
@@ -719,7 +829,12 @@ fn contents_of(mut objects: Vec<s3s::dto::Object>, url: bool) -> Vec<s3s::dto::O
 }
 
 fn prefixes_of(prefixes: Vec<String>, url: bool) -> Vec<CommonPrefix> {
-    prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encoded(prefix, url)) }).collect()
+    prefixes
+        .into_iter()
+        .map(|prefix| CommonPrefix {
+            prefix: Some(encoded(prefix, url)),
+        })
+        .collect()
 }
 
 fn is_url(encoding: Option<&EncodingType>) -> bool {

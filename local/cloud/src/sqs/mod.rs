@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::service::{Clock, Properties, Service, json_document};
 use crate::trace::{Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, PARTITION};
-use queue::{DeadLetters, Delivery, Message, Queue, Receipt, Settings};
+use queue::{DeadLetters, Delivery, Message, Queue, Settings};
 
 pub(crate) use api::query_error;
 
@@ -180,6 +180,21 @@ impl Sqs {
     pub fn send(&self, queue: &str, body: &str) -> Result<String, ApiError> {
         let sending = Sending {
             body: body.to_owned(),
+            ..Sending::default()
+        };
+        self.put(&self.name(queue)?, ACCOUNT, sending)
+    }
+
+    /// As [`Self::send`], with message attributes in the shape of SendMessage.
+    pub(crate) fn send_with(
+        &self,
+        queue: &str,
+        body: &str,
+        attributes: Map<String, Value>,
+    ) -> Result<String, ApiError> {
+        let sending = Sending {
+            body: body.to_owned(),
+            attributes,
             ..Sending::default()
         };
         self.put(&self.name(queue)?, ACCOUNT, sending)

@@ -1,7 +1,6 @@
 //! Rules of the queues, on paused time.
 
 use super::*;
-use crate::service::Service as _;
 
 fn sqs(properties: Value) -> Sqs {
     let sqs = Sqs::new("http://127.0.0.1:1", "us-east-1", Trace::default());
