@@ -7,7 +7,8 @@ use crate::postgres::Server;
 use crate::result::{self, Column, Format, Origin, Stored, Writer};
 use futures::{StreamExt, pin_mut};
 use std::collections::HashMap;
-use tokio_postgres::types::ToSql;
+use bytes::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 /// A session and what is known of its state.
@@ -45,8 +46,6 @@ pub(crate) enum Error {
     Server(String),
     #[error(transparent)]
     Result(#[from] result::Error),
-    #[error("ERROR: {0}")]
-    Other(String),
 }
 
 impl Connection {
@@ -227,12 +226,7 @@ impl Connection {
             return Ok(Outcome { rows: i64::try_from(rows).unwrap_or(i64::MAX), ..Outcome::default() });
         }
         if kind != Kind::Select {
-            // The driver reads bound results in binary form only, and only a query can be read through a cursor.
-            return Err(Error::Other(
-                "parameters in a statement that returns rows and is no query (CALL, EXPLAIN, SHOW) are not supported by \
-                 the local Redshift stand-in: write the values into the statement"
-                    .to_owned(),
-            ));
+            return self.rendered(prepared, &values, columns, request).await;
         }
         self.through_cursor(&bound.sql, &values, columns, request, block).await
     }
@@ -265,6 +259,36 @@ impl Connection {
             }
         }
         outcome
+    }
+
+    /// A CALL or the like with bound values. The driver reads its rows in binary form only, and no cursor can stand
+    /// before it, so the server is asked for the text of each cell (with `format`, as the dialect
+    /// refuses some casts to text). For a row or a few: no query comes here.
+    async fn rendered(
+        &self,
+        prepared: &Statement,
+        values: &[&(dyn ToSql + Sync)],
+        columns: Vec<Column>,
+        request: &Request<'_>,
+    ) -> Result<Outcome, Error> {
+        let lost = |e: tokio_postgres::Error| failure(&e, request.query_id);
+        let rows = self.client.query(prepared, values).await.map_err(lost)?;
+        let types: Vec<Type> = prepared.columns().iter().map(|c| c.type_().clone()).collect();
+        let cells: Vec<String> = (1..=types.len())
+            .map(|n| format!("case when ${n} is not null then pg_catalog.format('%s', ${n}) end"))
+            .collect();
+        let render = format!("select {}", cells.join(", "));
+        let render = self.client.prepare_typed(&render, &types).await.map_err(lost)?;
+        let mut writer = Writer::new(request.format, columns, request.limits);
+        for row in &rows {
+            let cells: Vec<Binary<'_>> = (0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>().map_err(lost)?;
+            let cells: Vec<&(dyn ToSql + Sync)> = cells.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
+            let texts = self.client.query_one(&render, &cells).await.map_err(lost)?;
+            let texts: Vec<Option<&str>> =
+                (0..texts.len()).map(|i| texts.try_get(i)).collect::<Result<_, _>>().map_err(lost)?;
+            writer.row(&texts)?;
+        }
+        Ok(Outcome { rows: writer.rows(), result: Some(writer.finish()?) })
     }
 
     /// Runs a text and stores the rows as they come.
@@ -345,6 +369,42 @@ impl Connection {
             })
             .collect())
     }
+}
+
+/// A value as the server sent it, of any type, to be sent back.
+#[derive(Debug)]
+struct Binary<'a>(Option<&'a [u8]>);
+
+impl<'a> FromSql<'a> for Binary<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl ToSql for Binary<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self.0 {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 /// An error of the server in Redshift's words.

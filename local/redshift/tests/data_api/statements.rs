@@ -378,3 +378,36 @@ async fn a_thousand_statements_at_once_all_end() {
         assert_eq!(s.events.recv().await.unwrap()["detail"]["state"], "FINISHED");
     }
 }
+
+#[tokio::test]
+async fn a_procedure_takes_parameters_and_returns_its_output_arguments() {
+    let s = Setting::new().await;
+    s.finished(
+        "create or replace procedure mixed(a in int, b inout numeric(10,2), c inout boolean, d inout varchar(20)) as $$ begin \
+         b := b * a; c := not c; d := null; end; $$ language plpgsql",
+    )
+    .await;
+    let parameters = json!([{"name": "a", "value": "3"}, {"name": "b", "value": "1.50"}, {"name": "c", "value": "f"}]);
+    let body = json!({"Sql": "call mixed(:a, :b, :c, 'x')", "Parameters": parameters});
+    let described = s.run_with("ExecuteStatement", body).await;
+    assert_eq!(described["Status"], "FINISHED", "{described}");
+    let row = vec![json!({"stringValue": "4.50"}), json!({"booleanValue": true}), json!({"isNull": true})];
+    assert_eq!(s.records(described["Id"].as_str().unwrap()).await, vec![row.clone()]);
+    // The same without parameters.
+    assert_eq!(s.rows("call mixed(3, 1.50, false, 'x')").await, vec![row]);
+}
+
+#[tokio::test]
+async fn parameters_serve_create_table_as_and_explain() {
+    let s = Setting::new().await;
+    let parameters = json!([{"name": "n", "value": "7"}]);
+    for (sql, has_result) in [
+        ("create table made as select :n::int as n", false),
+        ("explain select * from made where n = :n", true),
+        ("delete from made where n = :n", false),
+    ] {
+        let described = s.run_with("ExecuteStatement", json!({"Sql": sql, "Parameters": parameters})).await;
+        assert_eq!(described["Status"], "FINISHED", "{sql}: {described}");
+        assert_eq!(described["HasResultSet"], has_result, "{sql}");
+    }
+}
