@@ -93,11 +93,10 @@ async fn errors_of_functions_reach_the_state_by_name() {
     // A process that is killed in the middle is the same to the state.
     let mut trace = cloud.trace();
     let execution = cloud.start_execution("Machine", &json!({"hang": true})).await.unwrap();
-    until(
-        &mut trace,
-        "echo was invoked",
-        |what| matches!(what, What::Invoked { function, .. } if function == "wired-Echo"),
-    )
+    until(&mut trace, "echo is in the middle", |what| {
+        matches!(what, What::Call { operation, function, .. }
+            if operation == "PutItem" && function.as_deref() == Some("wired-Echo"))
+    })
     .await;
     assert_eq!(cloud.kill("Echo"), 1);
     let ended = cloud.wait(&execution).await.unwrap();
@@ -245,6 +244,20 @@ async fn mistakes_are_found_before_and_while_standing_up() {
     assert!(error.to_string().starts_with("listening on port "), "{error}");
 }
 
+/// Every property in the project's templates is one that the services take. Without a cluster or workgroup no database
+/// is started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stack_of_the_project_stands_up() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/root.yaml");
+    let cloud = Cloud::start(options(root)).await.unwrap_or_else(|error| panic!("{error}"));
+    let listed = cloud.call("states", "ListStateMachines", json!({})).await.unwrap();
+    let machines = cloud.model().of_kind("AWS::StepFunctions::StateMachine").count();
+    assert_eq!(listed["stateMachines"].as_array().unwrap().len(), machines);
+    let tables = cloud.call("dynamodb", "ListTables", json!({})).await.unwrap();
+    assert_eq!(tables["TableNames"], json!([cloud.outputs()["TableName"]]));
+    cloud.shutdown().await;
+}
+
 // ---- The functions.
 
 /// Not a test: what a function's process runs. Outside the host it has nothing to do.
@@ -281,6 +294,7 @@ fn handle(program: &str, event: &Value) -> Result<Value, String> {
         std::process::exit(code.as_i64().unwrap() as i32);
     }
     if event.get("hang").is_some() {
+        store("hanging", "");
         loop {
             std::thread::park();
         }
