@@ -51,7 +51,8 @@ pub(super) fn rewrite(source: &str, nonatomic: bool, context: &Context) -> Resul
     };
     walk.run()?;
     tree.nodes = walk.out;
-    Ok(tree.render())
+    // In PostgreSQL 8.0 a variable wins over a column of the same name. On the first line, so that line numbers stay.
+    Ok(format!(" #variable_conflict use_variable {}", tree.render()))
 }
 
 /// Statements that PL/pgSQL hands to SQL.

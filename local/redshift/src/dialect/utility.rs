@@ -206,7 +206,7 @@ fn show(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
     } else if name == "search_path" {
         *nodes = vec![
             Node::made(format!(
-                "select replace(current_setting('search_path'), ', {SCHEMA}, pg_catalog', '') as search_path"
+                "select replace(replace(current_setting('search_path'), ', {SCHEMA}, pg_catalog', ''), '\"$user\"', '$user') as search_path"
             ))
             .after(""),
         ];

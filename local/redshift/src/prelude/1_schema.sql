@@ -10,8 +10,6 @@ do $$
 begin
     -- The user's schemas first, as in Redshift; then ours, so that it wins over PostgreSQL's own functions.
     execute format('alter database %I set search_path to "$user", public, redshift_catalog, pg_catalog', current_database());
-    -- In PostgreSQL 8.0 a variable of a procedure wins over a column of the same name.
-    execute format('alter database %I set plpgsql.variable_conflict to use_variable', current_database());
     execute format('alter database %I set datestyle to ''ISO, MDY''', current_database());
     execute format('alter database %I set timezone to ''UTC''', current_database());
     execute format('alter database %I set extra_float_digits to 0', current_database());
@@ -35,7 +33,6 @@ $$;
 
 -- ALTER TABLE … ADD PRIMARY KEY: the columns must be NOT NULL already; nothing else is enforced.
 create function redshift_catalog.require_not_null(relation regclass, columns text[]) returns void language plpgsql as $$
-#variable_conflict error
 declare
     key text;
     required boolean;
@@ -54,7 +51,6 @@ $$;
 
 -- DROP PROCEDURE by input types: OUT arguments became INOUT arguments with a default, behind all others.
 create function redshift_catalog.drop_procedure(target text, inputs text[], if_exists boolean) returns void language plpgsql as $$
-#variable_conflict error
 declare
     parts text[] := parse_ident(target);
     found oid;

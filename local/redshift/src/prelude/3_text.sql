@@ -236,3 +236,6 @@ create function redshift_catalog.fnv_hash(x smallint, seed bigint default -37507
 create function redshift_catalog.dexp(x float8) returns float8 immutable return exp(x);
 create function redshift_catalog.dlog1(x float8) returns float8 immutable return ln(x);
 create function redshift_catalog.dlog10(x float8) returns float8 immutable return log(x);
+-- PostgreSQL rounds to a number of digits only what is numeric.
+create function redshift_catalog.round(x float8, digits integer) returns float8 immutable return round(x::numeric, digits)::float8;
+create function redshift_catalog.trunc(x float8, digits integer) returns float8 immutable return trunc(x::numeric, digits)::float8;

@@ -45,8 +45,9 @@ end
 $$;
 update pg_cast set castfunc = 'redshift_catalog.boolean_text(boolean)'::regprocedure
     where castsource = 'bool'::regtype and casttarget in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype);
-update pg_cast set castcontext = 'i'
-    where castsource = 'bool'::regtype and casttarget = 'int4'::regtype or castsource = 'int4'::regtype and casttarget = 'bool'::regtype;
+-- Only one way may be implicit, or `true = 1` would be ambiguous.
+update pg_cast set castcontext = 'i' where castsource = 'int4'::regtype and casttarget = 'bool'::regtype;
+update pg_cast set castcontext = 'a' where castsource = 'bool'::regtype and casttarget = 'int4'::regtype;
 create function redshift_catalog.int8_boolean(x bigint) returns boolean immutable return x <> 0;
 create function redshift_catalog.int2_boolean(x smallint) returns boolean immutable return x <> 0;
 create function redshift_catalog.boolean_int8(x boolean) returns bigint immutable return x::int::bigint;
@@ -94,7 +95,7 @@ begin
 end
 $do$;
 create operator redshift_catalog.= (leftarg = text, rightarg = text, function = redshift_catalog.text_eq,
-    commutator = operator(redshift_catalog.=), negator = operator(redshift_catalog.<>), restrict = eqsel, join = eqjoinsel);
+    commutator = operator(redshift_catalog.=), negator = operator(redshift_catalog.<>), restrict = eqsel, join = eqjoinsel, hashes, merges);
 create operator redshift_catalog.<> (leftarg = text, rightarg = text, function = redshift_catalog.text_ne,
     commutator = operator(redshift_catalog.<>), negator = operator(redshift_catalog.=), restrict = neqsel, join = neqjoinsel);
 create operator redshift_catalog.< (leftarg = text, rightarg = text, function = redshift_catalog.text_lt,
@@ -105,6 +106,15 @@ create operator redshift_catalog.> (leftarg = text, rightarg = text, function = 
     commutator = operator(redshift_catalog.<), negator = operator(redshift_catalog.<=), restrict = scalargtsel, join = scalargtjoinsel);
 create operator redshift_catalog.>= (leftarg = text, rightarg = text, function = redshift_catalog.text_ge,
     commutator = operator(redshift_catalog.<=), negator = operator(redshift_catalog.<), restrict = scalargesel, join = scalargejoinsel);
+
+-- Row comparisons ask for a btree class, hashed subplans for a hash class.
+create function redshift_catalog.text_cmp(a text, b text) returns integer immutable return bttextcmp(rtrim(a, ' '), rtrim(b, ' '));
+create function redshift_catalog.text_hash(a text) returns integer immutable return hashtext(rtrim(a, ' '));
+create operator class redshift_catalog.text_ops for type text using btree as
+    operator 1 redshift_catalog.<, operator 2 redshift_catalog.<=, operator 3 redshift_catalog.=,
+    operator 4 redshift_catalog.>=, operator 5 redshift_catalog.>, function 1 redshift_catalog.text_cmp(text, text);
+create operator class redshift_catalog.text_ops for type text using hash as
+    operator 1 redshift_catalog.=, function 1 redshift_catalog.text_hash(text);
 
 -- `+` joins strings. On VARCHAR, to which numbers do not convert unasked: a string and a number stay an error.
 create function redshift_catalog.text_plus(a varchar, b varchar) returns varchar immutable return a || b;
