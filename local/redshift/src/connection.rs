@@ -5,9 +5,9 @@ use crate::config::Limits;
 use crate::dialect::{self, Kind, ServerError};
 use crate::postgres::Server;
 use crate::result::{self, Column, Format, Origin, Stored, Writer};
+use bytes::BytesMut;
 use futures::{StreamExt, pin_mut};
 use std::collections::HashMap;
-use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
@@ -281,7 +281,8 @@ impl Connection {
         let render = self.client.prepare_typed(&render, &types).await.map_err(lost)?;
         let mut writer = Writer::new(request.format, columns, request.limits);
         for row in &rows {
-            let cells: Vec<Binary<'_>> = (0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>().map_err(lost)?;
+            let cells: Vec<Binary<'_>> =
+                (0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>().map_err(lost)?;
             let cells: Vec<&(dyn ToSql + Sync)> = cells.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
             let texts = self.client.query_one(&render, &cells).await.map_err(lost)?;
             let texts: Vec<Option<&str>> =
@@ -304,7 +305,10 @@ impl Connection {
                 Ok(SimpleQueryMessage::Row(row)) => {
                     // After a refusal the rest is read and dropped until the server notices the cancel.
                     let Some(writer) = writer.as_mut().filter(|_| refused.is_none()) else { continue };
-                    let cells: Vec<Option<&str>> = (0..width.min(row.len())).map(|i| row.get(i)).collect();
+                    let cells: Vec<Option<&str>> = (0..width.min(row.len()))
+                        .map(|i| row.try_get(i))
+                        .collect::<Result<_, _>>()
+                        .map_err(|e| failure(&e, request.query_id))?;
                     if let Err(error) = writer.row(&cells) {
                         refused = Some(error);
                         let _ = self.client.cancel_token().cancel_query(tokio_postgres::NoTls).await;

@@ -5,13 +5,17 @@
 //! in the server's log.
 
 use crate::dialect;
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
 /// The bootstrap superuser; Redshift's has this name.
@@ -19,10 +23,12 @@ pub const ADMINISTRATOR: &str = "rdsdb";
 
 /// Oldest major version that has what the dialect builds on (MERGE came with 15).
 const OLDEST: u32 = 15;
+/// Where packages put their versions: Debian, Homebrew on Apple and on Intel, the PostgreSQL project's own for Fedora.
+const PACKAGED: [&str; 4] = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr"];
 /// How long the server may take to accept its first connection.
 const START: Duration = Duration::from_secs(60);
-/// SQLSTATEs of CREATE … for something that exists.
-const DUPLICATES: [&str; 3] = ["42P04", "42710", "23505"];
+/// SQLSTATEs of CREATE ROLE for one that exists: found, or met in the catalog's index by two at once.
+const DUPLICATE: [&str; 2] = ["42710", "23505"];
 
 /// Why there is no server, or why it refused.
 #[derive(Debug, thiserror::Error)]
@@ -91,24 +97,22 @@ impl Programs {
     /// [`Error::Missing`] when there is none of a usable version.
     pub fn find() -> Result<Self, Error> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
-        let mut packaged = Vec::new();
-        for (parent, suffix) in
-            [("/usr/lib/postgresql", "bin"), ("/opt/homebrew/opt", "bin"), ("/usr/local/opt", "bin"), ("/usr", "bin")]
-        {
-            let Ok(entries) = std::fs::read_dir(parent) else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let version = name.trim_start_matches("postgresql@").trim_start_matches("pgsql-");
-                if let Ok(version) = version.parse::<u32>() {
-                    packaged.push((version, entry.path().join(suffix)));
-                } else if name == "postgresql" {
-                    packaged.push((0, entry.path().join(suffix)));
-                }
-            }
+        Self::find_in(&path, &PACKAGED.map(Path::new))
+    }
+
+    /// `packaged` are folders with a folder per version (`17`, `postgresql@17`, `pgsql-17`), each with `bin` in it.
+    fn find_in(path: &OsStr, packaged: &[&Path]) -> Result<Self, Error> {
+        let mut folders: Vec<PathBuf> = std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
+        let mut versions = Vec::new();
+        for entry in packaged.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let version = name.trim_start_matches("postgresql@").trim_start_matches("pgsql-");
+            // Homebrew has its newest without a number too.
+            let version = if name == "postgresql" { Some(0) } else { version.parse::<u32>().ok() };
+            versions.extend(version.map(|version| (version, entry.path().join("bin"))));
         }
-        packaged.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-        folders.extend(packaged.into_iter().map(|(_, folder)| folder));
+        versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+        folders.extend(versions.into_iter().map(|(_, folder)| folder));
 
         let mut found = String::new();
         for folder in folders {
@@ -191,8 +195,10 @@ exit $code
 pub struct Server {
     folder: PathBuf,
     watchdog: Mutex<Option<Child>>,
-    /// What the prelude set for its database: name and value.
-    session_settings: Vec<(String, String)>,
+    /// Databases made or being made.
+    databases: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+    /// The database that initdb leaves has not been given away yet.
+    spare: AtomicBool,
 }
 
 impl std::fmt::Debug for Server {
@@ -202,8 +208,7 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Initialises and starts a server that takes `connections` sessions at once, with the dialect's prelude in the
-    /// template, so that every database made later has it.
+    /// Initialises and starts a server that takes `connections` sessions at once.
     ///
     /// # Errors
     /// [`Error`]: programs missing, no user to run as, or a program that failed, with what it printed.
@@ -211,36 +216,20 @@ impl Server {
         let server = tokio::task::spawn_blocking(move || Self::spawn(connections))
             .await
             .map_err(|e| Error::Io { what: "starting PostgreSQL".to_owned(), source: std::io::Error::other(e) })??;
-        let mut server = server;
-        let administrator = server.first_connection().await?;
-        for script in dialect::prelude() {
-            administrator.batch_execute(script).await?;
-        }
-        drop(administrator);
-        // A second session: it has what the prelude set for the database.
-        server.session_settings = server.read_session_settings().await?;
+        server.ready().await?;
         Ok(server)
-    }
-
-    async fn read_session_settings(&self) -> Result<Vec<(String, String)>, Error> {
-        let template = self.connect("template1", ADMINISTRATOR).await?;
-        let rows = template
-            .query(
-                "select name, pg_catalog.current_setting(name) from (\
-                   select pg_catalog.split_part(setting, '=', 1) as name from pg_catalog.pg_db_role_setting s \
-                   join pg_catalog.pg_database d on d.oid = s.setdatabase, pg_catalog.unnest(s.setconfig) setting \
-                   where d.datname = 'template1' and s.setrole = 0) as names",
-                &[],
-            )
-            .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     fn spawn(connections: usize) -> Result<Self, Error> {
         let programs = Programs::find()?;
         let (folder, user) = temporary_folder()?;
         // From here on the server's Drop (or the watchdog) removes the folder.
-        let server = Self { folder: folder.clone(), watchdog: Mutex::new(None), session_settings: Vec::new() };
+        let server = Self {
+            folder: folder.clone(),
+            watchdog: Mutex::new(None),
+            databases: Mutex::default(),
+            spare: true.into(),
+        };
         let data = folder.join("data");
         let mut initdb = Command::new(&programs.initdb);
         initdb
@@ -279,11 +268,12 @@ impl Server {
         self.watchdog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn first_connection(&self) -> Result<tokio_postgres::Client, Error> {
+    /// Waits for the first session.
+    async fn ready(&self) -> Result<(), Error> {
         let end = Instant::now() + START;
         loop {
-            match self.connect("template1", ADMINISTRATOR).await {
-                Ok(client) => return Ok(client),
+            match self.administrator().await {
+                Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > end => {
                     return Err(if error.as_db_error().is_some() { error.into() } else { Error::Silent });
                 }
@@ -321,25 +311,38 @@ impl Server {
         Ok(client)
     }
 
-    /// Makes a database with the dialect's prelude and its settings; one that exists is left as it is.
+    /// A session for administration. Not in a user's database, so that none is held open by it.
+    async fn administrator(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        self.connect("template1", ADMINISTRATOR).await
+    }
+
+    /// Makes a database that speaks Redshift, once; later calls, also concurrent ones, wait for the first.
     ///
     /// # Errors
     /// The server's refusal.
     pub async fn create_database(&self, name: &str) -> Result<(), Error> {
-        // Not from template1: nobody may be connected to a template while it is copied.
-        let administrator = self.connect("postgres", ADMINISTRATOR).await?;
-        let made = administrator.batch_execute(&format!("create database {}", quote(name))).await;
-        tolerate_duplicate(made)?;
-        self.settle(&administrator, name).await
-    }
-
-    /// Gives a database the session settings that the prelude made for the template: PostgreSQL does not copy them.
-    async fn settle(&self, administrator: &tokio_postgres::Client, name: &str) -> Result<(), Error> {
-        for (setting, value) in &self.session_settings {
-            administrator.query_one("select pg_catalog.set_config($1, $2, false)", &[setting, value]).await?;
-            administrator.batch_execute(&format!("alter database {} set {setting} from current", quote(name))).await?;
-        }
-        Ok(())
+        let made = {
+            let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(databases.entry(name.to_owned()).or_default())
+        };
+        made.get_or_try_init(|| async {
+            let administrator = self.administrator().await?;
+            // initdb has just written one: a new name costs nothing, a copy up to 300 ms on a slow disk.
+            let how = if self.spare.swap(false, Ordering::Relaxed) {
+                format!("alter database postgres rename to {}", quote(name))
+            } else {
+                // Not from template1, where administrators' sessions are: a template must be free.
+                format!("create database {} template template0", quote(name))
+            };
+            administrator.batch_execute(&how).await?;
+            let database = self.connect(name, ADMINISTRATOR).await?;
+            for script in dialect::prelude() {
+                database.batch_execute(script).await?;
+            }
+            Ok(())
+        })
+        .await
+        .copied()
     }
 
     /// Makes a database user who may do everything, unless a user of that name exists: then it stays as it is, so that
@@ -348,8 +351,12 @@ impl Server {
     /// # Errors
     /// The server's refusal.
     pub async fn ensure_user(&self, name: &str) -> Result<(), Error> {
-        let administrator = self.connect("postgres", ADMINISTRATOR).await?;
-        tolerate_duplicate(administrator.batch_execute(&format!("create role {} login superuser", quote(name))).await)
+        let made =
+            self.administrator().await?.batch_execute(&format!("create role {} login superuser", quote(name))).await;
+        match made {
+            Err(error) if error.code().is_some_and(|code| DUPLICATE.contains(&code.code())) => Ok(()),
+            made => Ok(made?),
+        }
     }
 
     /// Stops the server and waits until it is gone.
@@ -371,13 +378,6 @@ impl Drop for Server {
             // Never started, or stopped: nothing may be left.
             None => drop(std::fs::remove_dir_all(&self.folder)),
         }
-    }
-}
-
-fn tolerate_duplicate(made: Result<(), tokio_postgres::Error>) -> Result<(), Error> {
-    match made {
-        Err(error) if error.code().is_some_and(|code| DUPLICATES.contains(&code.code())) => Ok(()),
-        other => Ok(other?),
     }
 }
 
@@ -438,4 +438,44 @@ fn settings(folder: &Path, connections: usize) -> Vec<String> {
 /// An identifier in double quotes.
 fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Two programs that only know their version.
+    fn install(folder: &Path, version: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        for program in ["initdb", "postgres"] {
+            let file = folder.join(program);
+            std::fs::write(&file, format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_path_comes_first_then_the_newest_package() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, packages) = (root.path().join("path"), root.path().join("packages"));
+        install(&packages.join("postgresql@16/bin"), "16.2 (Homebrew)");
+        install(&packages.join("18/bin"), "18beta1");
+        install(&packages.join("9/bin"), "9.6.1");
+        let found = Programs::find_in(path.as_os_str(), &[&packages]).unwrap();
+        assert_eq!((found.version, found.initdb), (18, packages.join("18/bin/initdb")));
+        install(&path, "15.7");
+        let found = Programs::find_in(path.as_os_str(), &[&packages]).unwrap();
+        assert_eq!((found.version, found.postgres), (15, path.join("postgres")));
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_how_to_install_it() {
+        let root = tempfile::tempdir().unwrap();
+        let nothing = Programs::find_in(root.path().as_os_str(), &[]).unwrap_err().to_string();
+        assert!(nothing.contains("not found") && nothing.contains("apt-get install postgresql"), "{nothing}");
+        install(root.path(), "14.11");
+        let old = Programs::find_in(root.path().as_os_str(), &[]).unwrap_err().to_string();
+        assert!(old.contains("postgres is version 14"), "{old}");
+    }
 }

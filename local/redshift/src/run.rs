@@ -1,7 +1,7 @@
 //! A statement's task: from SUBMITTED to its end. Must never run a statement of a batch after the batch was cancelled or
 //! its transaction failed, nor leave a statement without an end.
 
-use crate::connection::{self, Connection, Outcome, Request};
+use crate::connection::{Connection, Outcome, Request};
 use crate::dialect::{self, ServerError};
 use crate::result::Format;
 use crate::service::Inner;
@@ -29,6 +29,17 @@ pub(crate) struct Task {
     format: Format,
     batch: Option<Mode>,
     cancel: watch::Receiver<bool>,
+    ended: bool,
+}
+
+impl Drop for Task {
+    /// A task that was dropped with its runtime, or that broke, still ends its statement.
+    fn drop(&mut self) {
+        if !self.ended {
+            let error = "ERROR: the statement's task ended before the statement".to_owned();
+            self.end(End { status: Status::Failed, error: Some(error) }, -1, None);
+        }
+    }
 }
 
 /// How the whole ended.
@@ -57,6 +68,7 @@ impl Task {
             format: statement.format,
             batch: statement.batch,
             cancel: statement.cancel.subscribe(),
+            ended: false,
         }
     }
 
@@ -73,7 +85,6 @@ impl Task {
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(error) => {
-                let error = connection::failure(&error, self.inner.query_id()).to_string();
                 self.part_ended(0, Status::Failed, -1, Some(error.clone()), None);
                 self.end(End { status: Status::Failed, error: Some(error) }, -1, None);
                 return;
@@ -235,7 +246,8 @@ impl Task {
         }
     }
 
-    fn end(&self, end: End, duration: i64, connection: Option<Connection>) {
+    fn end(&mut self, end: End, duration: i64, connection: Option<Connection>) {
+        self.ended = true;
         let now = self.inner.now();
         self.inner.end(&self.id, end.status, connection, |statement| {
             statement.error = end.error;

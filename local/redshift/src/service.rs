@@ -4,10 +4,11 @@
 //! before the status is visible, a statement shown to another owner.
 
 use crate::config::{Caller, Config, Target};
+use crate::connection::{self, Connection};
 use crate::faults::Faults;
 use crate::postgres::{self, Server};
 use crate::session::Session;
-use crate::statement::{Statement, Status};
+use crate::statement::{Place, Statement, Status};
 use crate::{ApiError, Error, event};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -72,15 +73,18 @@ impl DataApi {
     /// # Errors
     /// [`Error`]: contradicting targets, or a refusal of the server.
     pub async fn start_on(config: Config, server: Arc<Server>) -> Result<Self, Error> {
-        let mut databases = HashMap::new();
+        let mut databases: HashMap<(usize, String), String> = HashMap::new();
         let mut resources = Vec::new();
         for (index, target) in config.targets.iter().enumerate() {
             resources.push(resource(&config, target)?);
             for database in &target.databases {
                 // Targets are apart: the second one with a database `dev` gets another database under that name.
-                let taken = databases.values().any(|physical: &String| physical == database);
+                let taken = databases.values().any(|physical| physical == database);
                 let physical = if taken { format!("{database}@{index}") } else { database.clone() };
-                server.create_database(&physical).await?;
+                if databases.is_empty() {
+                    // The others are made when a statement first needs them.
+                    server.create_database(&physical).await?;
+                }
                 databases.insert((index, database.clone()), physical);
             }
         }
@@ -205,16 +209,6 @@ impl Inner {
         })
     }
 
-    /// The name PostgreSQL knows a database by. PostgreSQL's own databases are not there for users.
-    pub(crate) fn physical(&self, target: usize, database: &str) -> String {
-        match self.databases.get(&(target, database.to_owned())) {
-            Some(physical) => physical.clone(),
-            None if matches!(database, "postgres" | "template0" | "template1") => format!("{database}@"),
-            // Made by CREATE DATABASE, or not there, which the statement's error will say.
-            None => database.to_owned(),
-        }
-    }
-
     /// Changes a statement and then shows its new status.
     pub(crate) fn advance(&self, id: &str, status: Status, change: impl FnOnce(&mut Statement)) {
         let mut state = self.state();
@@ -230,7 +224,7 @@ impl Inner {
         &self,
         id: &str,
         status: Status,
-        connection: Option<crate::connection::Connection>,
+        connection: Option<Connection>,
         change: impl FnOnce(&mut Statement),
     ) {
         let mut state = self.state();
@@ -267,23 +261,24 @@ impl Inner {
         }
     }
 
-    /// Opens a database session, making the user if it is new.
-    pub(crate) async fn open(
-        &self,
-        place: &crate::statement::Place,
-    ) -> Result<crate::connection::Connection, tokio_postgres::Error> {
-        use crate::connection::Connection;
-        let database = self.physical(place.target, &place.database);
-        match Connection::open(&self.server, &database, &place.db_user).await {
+    /// Opens a database session, making the database and the user if they are new. An error reads as
+    /// DescribeStatement.Error shows it.
+    pub(crate) async fn open(&self, place: &Place) -> Result<Connection, String> {
+        let shown = |error: postgres::Error| match error {
+            postgres::Error::Server(error) => connection::failure(&error, 0).to_string(),
+            other => format!("ERROR: {other}"),
+        };
+        let missing = || format!("ERROR: database \"{}\" does not exist", place.database);
+        let database = self.databases.get(&(place.target, place.database.clone())).ok_or_else(missing)?;
+        self.server.create_database(database).await.map_err(shown)?;
+        let open = || Connection::open(&self.server, database, &place.db_user);
+        match open().await {
             // invalid_authorization_specification: the role does not exist.
             Err(error) if error.code().is_some_and(|code| code.code() == "28000") => {
-                match self.server.ensure_user(&place.db_user).await {
-                    Ok(()) => Connection::open(&self.server, &database, &place.db_user).await,
-                    Err(postgres::Error::Server(error)) => Err(error),
-                    Err(_) => Err(error),
-                }
+                self.server.ensure_user(&place.db_user).await.map_err(shown)?;
+                open().await.map_err(|error| shown(error.into()))
             }
-            opened => opened,
+            opened => opened.map_err(|error| shown(error.into())),
         }
     }
 }

@@ -33,6 +33,12 @@ impl Setting {
     }
 
     pub async fn with(limits: Limits) -> Self {
+        // The workgroup's database is one for all tests: making one takes time.
+        Self::with_workgroup(limits, Some("serverless")).await
+    }
+
+    /// The workgroup with another database, or with one of the same name as the cluster's.
+    pub async fn with_workgroup(limits: Limits, workgroup_database: Option<&str>) -> Self {
         let server =
             SERVER.get_or_init(|| async { Arc::new(Server::start(200).await.expect("a PostgreSQL server")) }).await;
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -42,7 +48,13 @@ impl Setting {
         let config = Config {
             limits,
             clock: Arc::new(move || *clock.lock().unwrap()),
-            ..Config::new(vec![Target::cluster("c", &[&database]), Target::workgroup("wg-1", &[&database])], sender)
+            ..Config::new(
+                vec![
+                    Target::cluster("c", &[&database]),
+                    Target::workgroup("wg-1", &[workgroup_database.unwrap_or(&database)]),
+                ],
+                sender,
+            )
         };
         let api = DataApi::start_on(config, Arc::clone(server)).await.unwrap();
         Self { api, events, database, now }

@@ -62,7 +62,7 @@ async fn a_database_that_is_not_there_fails_the_statement() {
 
 #[tokio::test]
 async fn targets_are_apart() {
-    let s = Setting::new().await;
+    let s = Setting::with_workgroup(Limits::default(), None).await;
     s.finished("create table only_on_cluster (n int)").await;
     let body = json!({"Sql": "select * from only_on_cluster", "WorkgroupName": "wg-1", "Database": s.database});
     let id = s.call("ExecuteStatement", body).await.unwrap()["Id"].as_str().unwrap().to_owned();
@@ -152,13 +152,13 @@ async fn with_event_emits_the_documented_event_after_the_state_is_visible() {
 #[tokio::test]
 async fn a_workgroup_names_its_arn_in_the_event() {
     let mut s = Setting::new().await;
-    let body = json!({"Sql": "select 1", "WithEvent": true, "WorkgroupName": "wg-1", "Database": s.database});
+    let body = json!({"Sql": "select 1", "WithEvent": true, "WorkgroupName": "wg-1", "Database": "serverless"});
     s.call("ExecuteStatement", body).await.unwrap();
     let event = s.events.recv().await.unwrap();
     let arn = event["resources"][0].as_str().unwrap().to_owned();
     assert!(arn.starts_with("arn:aws:redshift-serverless:us-east-1:000000000000:workgroup/"), "{arn}");
     // The ARN works as the workgroup's name too.
-    let body = json!({"Sql": "select 1", "WorkgroupName": arn, "Database": s.database});
+    let body = json!({"Sql": "select 1", "WorkgroupName": arn, "Database": "serverless"});
     s.call("ExecuteStatement", body).await.unwrap();
 }
 
@@ -202,7 +202,7 @@ async fn active_statements_are_limited() {
     let refused = s.call("ExecuteStatement", s.on_cluster(json!({"Sql": "select 3"}))).await.unwrap_err();
     assert_eq!(refused.code, "ActiveStatementsExceededException");
     // The other target has its own limit.
-    let body = json!({"Sql": "select 1", "WorkgroupName": "wg-1", "Database": s.database});
+    let body = json!({"Sql": "select 1", "WorkgroupName": "wg-1", "Database": "serverless"});
     s.call("ExecuteStatement", body).await.unwrap();
     hold.release();
     for id in ids {
@@ -335,7 +335,7 @@ async fn every_database_speaks_redshift() {
     let s = Setting::new().await;
     let rows = s.rows("select nvl(null, len('abc')), dateadd(month, 1, '2008-04-30'::date)::varchar").await;
     assert_eq!(json!(rows), json!([[{"longValue": 3}, {"stringValue": "2008-05-30 00:00:00"}]]));
-    let body = json!({"Sql": "select getdate() is not null", "WorkgroupName": "wg-1", "Database": s.database});
+    let body = json!({"Sql": "select getdate() is not null", "WorkgroupName": "wg-1", "Database": "serverless"});
     let answer = s.call("ExecuteStatement", body).await.unwrap();
     let described = s.ended(answer["Id"].as_str().unwrap()).await;
     assert_eq!(described["Status"], "FINISHED", "{described}");
