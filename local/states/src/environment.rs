@@ -3,13 +3,16 @@
 //! Must never compute the context object for an expression that does not look at it: most do not, and every transition
 //! would pay for it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::Ids;
+
+/// What one evaluation may copy: many times what a payload may hold.
+pub(crate) const MOST_COPIED: usize = 32 * 1024 * 1024;
 
 /// Why a field of a state could not be evaluated. The state's name and event id are put in front by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,12 +119,28 @@ pub(crate) struct Environment<'a> {
     pub ids: &'a dyn Chance,
     /// What `$now()` and `$millis()` say, in milliseconds since 1970.
     pub now: i64,
+    /// How many bytes this evaluation may still copy.
+    pub budget: &'a Cell<usize>,
 }
 
 impl<'a> Environment<'a> {
     /// The same with another `$`.
     pub(crate) fn with_data(self, data: &'a Value) -> Self {
         Self { data, ..self }
+    }
+
+    /// Counts what was copied. A template that names a large input many times must not take memory without end.
+    pub(crate) fn spend(&self, bytes: usize) -> Result<(), Failure> {
+        match self.budget.get().checked_sub(bytes) {
+            Some(left) => {
+                self.budget.set(left);
+                Ok(())
+            }
+            None => Err(Failure::new(
+                "States.DataLimitExceeded",
+                "The result has a size exceeding the maximum number of bytes service limit.",
+            )),
+        }
     }
 
     pub(crate) fn chance(&self) -> u128 {

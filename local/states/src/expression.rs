@@ -11,6 +11,7 @@ use jsonata_core::value::JValue;
 use serde_json::{Map, Value};
 
 use crate::environment::{Environment, Failure};
+use crate::payload::weight;
 use crate::{Ids, SeededIds, intrinsic};
 
 /// AWS stops an expression after one second ("Limitations" of the JSONata guide). This is the only thing that looks at a
@@ -89,6 +90,7 @@ impl Expression {
                 format!("The JSONata expression '{}' specified for the field '{field}' {what}", self.source),
             )
         };
+        self.spend(env)?;
         match self.run(env) {
             Ok(JValue::Undefined) => Err(says("returned nothing (undefined).")),
             Ok(value) => to_json(&value).ok_or_else(|| says("returned an unsupported result type.")),
@@ -98,6 +100,18 @@ impl Expression {
                 error.message()
             ))),
         }
+    }
+
+    /// What is handed to the engine is a copy.
+    fn spend(&self, env: &Environment<'_>) -> Result<(), Failure> {
+        let mut bytes = 0;
+        if self.names.contains("states") {
+            bytes += if self.states.input { weight(env.input) } else { 0 };
+            bytes += if self.states.result { env.result.map_or(0, weight) } else { 0 };
+            bytes += if self.states.error_output { env.error_output.map_or(0, weight) } else { 0 };
+        }
+        bytes += self.names.iter().filter_map(|name| env.variables.get(name)).map(|value| weight(value)).sum::<usize>();
+        env.spend(bytes)
     }
 
     /// Evaluates to a value of one JSON type, whose name is `expected`.
@@ -237,20 +251,25 @@ fn plain(value: Value) -> JValue {
     JValue::from(value)
 }
 
-/// JSON has no place for functions and regular expressions.
+/// JSON has no place for functions and regular expressions. A value that nests deeper than a payload may is none either.
 fn to_json(value: &JValue) -> Option<Value> {
+    to_json_within(value, crate::payload::DEEPEST_PAYLOAD)
+}
+
+fn to_json_within(value: &JValue, left: usize) -> Option<Value> {
+    let inner = |value: &JValue| left.checked_sub(1).and_then(|left| to_json_within(value, left));
     match value {
         JValue::Null => Some(Value::Null),
         JValue::Bool(b) => Some(Value::Bool(*b)),
         JValue::Number(n) => Some(number(*n)),
         JValue::String(s) => Some(Value::String(s.to_string())),
-        JValue::Array(items) => items.iter().map(to_json).collect::<Option<Vec<_>>>().map(Value::Array),
+        JValue::Array(items) => items.iter().map(inner).collect::<Option<Vec<_>>>().map(Value::Array),
         JValue::Object(_) => {
             let members = value.as_object()?;
             let mut object = Map::with_capacity(members.len());
             for (name, member) in members {
                 if !member.is_undefined() {
-                    object.insert(name.clone(), to_json(member)?);
+                    object.insert(name.clone(), inner(member)?);
                 }
             }
             Some(Value::Object(object))

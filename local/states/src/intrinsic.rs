@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::environment::{Environment, Failure};
 use crate::json_path::Path;
+use crate::payload::weight;
 use crate::template;
 use crate::{Ids, SeededIds};
 
@@ -153,6 +154,7 @@ impl Call {
                 })?,
             });
         }
+        values.iter().try_for_each(|value| env.spend(weight(value)))?;
         let literal_template = matches!(self.arguments.first(), Some(Argument::Text(_)));
         match self.function {
             Function::Array => Ok(Value::Array(values)),
@@ -175,6 +177,7 @@ impl Call {
             Function::Uuid => Ok(Value::String(uuid_text(env.chance()))),
         }
         .map_err(fails)
+        .and_then(|value| env.spend(weight(&value)).map(|()| value))
     }
 }
 

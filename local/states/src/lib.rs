@@ -196,5 +196,11 @@ pub enum Event {
     },
 }
 
+/// What is wrong with the text of a definition; empty when a state machine can be created from it.
+#[must_use]
+pub fn check(definition: &str) -> Vec<Diagnostic> {
+    definition::parse(definition).err().unwrap_or_default()
+}
+
 /// A point in time. The core works in whole milliseconds.
 pub type Time = DateTime<Utc>;

@@ -9,6 +9,7 @@ use crate::environment::{Environment, Failure};
 use crate::expression::Expression;
 use crate::intrinsic::Call;
 use crate::json_path::{Path, Root};
+use crate::payload::weight;
 
 /// A parsed template.
 #[derive(Debug)]
@@ -26,7 +27,10 @@ impl Template {
     /// Evaluates. `field` is where this template stands, for cause texts.
     pub(crate) fn evaluate(&self, env: &Environment<'_>, field: &str) -> Result<Value, Failure> {
         match self {
-            Self::Literal(value) => Ok(value.clone()),
+            Self::Literal(value) => {
+                env.spend(weight(value))?;
+                Ok(value.clone())
+            }
             Self::Object(members) => {
                 let mut object = Map::with_capacity(members.len());
                 for (name, member) in members {
@@ -45,13 +49,19 @@ impl Template {
                 .map(|(index, item)| item.evaluate(env, &format!("{field}[{index}]")))
                 .collect::<Result<_, _>>()
                 .map(Value::Array),
-            Self::Path(path) => find(path, env).map_err(|_| {
-                let place = if *path.root() == Root::Context { env.context.get() } else { env.data };
-                Failure::runtime(format!(
-                    "The JSONPath '{}' specified for the field '{field}' could not be found in the input '{place}'",
-                    path.text()
-                ))
-            }),
+            Self::Path(path) => match find(path, env) {
+                Ok(found) => {
+                    env.spend(weight(&found))?;
+                    Ok(found)
+                }
+                Err(_) => {
+                    let place = if *path.root() == Root::Context { env.context.get() } else { env.data };
+                    Err(Failure::runtime(format!(
+                        "The JSONPath '{}' specified for the field '{field}' could not be found in the input '{place}'",
+                        path.text()
+                    )))
+                }
+            },
             Self::Intrinsic(call) => call.evaluate(env),
             Self::Jsonata(expression) => expression.evaluate(env, field),
         }

@@ -13,7 +13,7 @@ mod states;
 mod task;
 mod timers;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) use task::{Outcome, TokenError};
 use timers::{Timer, TimerKey, Timers, What};
 
 use crate::definition::{Machine, Program, State};
-use crate::environment::{Chance, Context, Environment, Variables};
+use crate::environment::{Chance, Context, Environment, MOST_COPIED, Variables};
 use crate::history::{Details, Event, Failed};
 use crate::payload::Payload;
 use crate::{Command, Config, Ids, TaskId, timestamp};
@@ -124,6 +124,8 @@ struct Strand {
     item: Option<Arc<Item>>,
     /// Set in children of a distributed Map: they are executions of their own and not in this history.
     run: Option<Arc<MapChild>>,
+    /// Events that a child of a distributed Map would have in its own history.
+    unrecorded: usize,
     phase: Phase,
 }
 
@@ -213,6 +215,7 @@ impl Engine {
         name: &str,
         input: Payload,
         started_by: Option<TaskId>,
+        nested: bool,
         turn: &mut Turn<'_>,
     ) -> ExecutionId {
         let id = self.executions.len();
@@ -248,7 +251,12 @@ impl Engine {
         }
         self.executions.push(execution);
         self.announce(id, turn);
-        turn.ready.push_back((id, 0));
+        if nested {
+            // In a turn of its own: machines that start each other without end must not keep a turn from ending.
+            self.timers.add(turn.now, Timer { execution: id, strand: 0, what: What::Begin });
+        } else {
+            turn.ready.push_back((id, 0));
+        }
         id
     }
 
@@ -274,9 +282,11 @@ impl Engine {
 
     /// Does what is due.
     pub(crate) fn due(&mut self, turn: &mut Turn<'_>) {
-        while let Some(timer) = self.timers.pop_due(turn.now) {
+        let known = self.timers.issued();
+        while let Some(timer) = self.timers.pop_due(turn.now, known) {
             match timer.what {
                 What::Execution => self.end(timer.execution, Status::TimedOut, Failed::default(), turn),
+                What::Begin => turn.ready.push_back((timer.execution, timer.strand)),
                 What::Wait => self.wait_over(timer.execution, timer.strand, turn),
                 What::Retry => self.execute(timer.execution, timer.strand, turn),
                 What::Task(task) => self.task_timed_out(task, false, turn),
@@ -311,6 +321,7 @@ impl Engine {
         let execution = &mut self.executions[execution];
         let Some(strand) = execution.strands.get_mut(&strand) else { return 0 };
         if strand.run.is_some() {
+            strand.unrecorded += 1;
             return strand.last_event;
         }
         execution.history.push(Event { previous: strand.last_event, at: turn.now, details });
@@ -335,6 +346,7 @@ impl Engine {
         let make = || context::object(whole, strand);
         let context = Context::new(&make);
         let chance: &dyn Chance = &turn.ids;
+        let budget = Cell::new(MOST_COPIED);
         let environment = Environment {
             data,
             context: &context,
@@ -344,6 +356,7 @@ impl Engine {
             error_output: None,
             ids: chance,
             now: turn.now,
+            budget: &budget,
         };
         Some(evaluate(&environment))
     }
@@ -476,6 +489,7 @@ impl Strand {
             retry_count: 0,
             item: None,
             run: None,
+            unrecorded: 0,
             phase: Phase::Ready,
         }
     }

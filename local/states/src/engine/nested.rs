@@ -46,7 +46,7 @@ impl Engine {
         body.insert("input".into(), input.into());
         let sync = matches!(resource.pattern, Pattern::Sync | Pattern::Sync2);
         let started = self
-            .start_execution(&Value::Object(body), sync.then_some(task), turn)
+            .start_execution(&Value::Object(body), sync.then_some(task), true, turn)
             .map_err(|error| legacy_failure(&error, turn))?;
         let execution = &self.executions[started];
         let mut response = Map::new();
@@ -109,7 +109,7 @@ impl Engine {
     ) -> Result<Value, TaskFailure> {
         let operation = renamed(&resource.action, char::to_ascii_uppercase);
         let body = with_names(arguments, char::to_ascii_lowercase);
-        match self.call(&operation, &body, turn) {
+        match self.call(&operation, &body, true, turn) {
             Ok(answer) => Ok(with_names(&answer, char::to_ascii_uppercase)),
             Err(error) => Err(TaskFailure {
                 error: format!("Sfn.{}Exception", error.code.trim_end_matches("Exception")),

@@ -9,7 +9,7 @@ use crate::choice;
 use crate::definition::{Given, Kind, Language, Next, Placement, Rule, Selection, State, Text, Wait};
 use crate::environment::{Environment, Failure};
 use crate::history::{Details, Failed, StateKind};
-use crate::payload::Payload;
+use crate::payload::{Payload, is_too_deep};
 use crate::{template, timestamp};
 
 /// How a state is left.
@@ -38,6 +38,11 @@ pub(super) fn kind(kind: &Kind) -> StateKind {
 
 impl Engine {
     pub(super) fn enter(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
+        let child_events = self.strand(execution, strand).map_or(0, |found| found.unrecorded);
+        if child_events >= super::MOST_EVENTS {
+            let trouble = Trouble::new(Some("States.Runtime".into()), Some("Too many events".into()));
+            return self.strand_failed(execution, strand, &trouble, turn);
+        }
         if self.executions[execution].history.len() + 1 >= super::MOST_EVENTS {
             let cause = format!("The execution reached the maximum number of history events ({}).", super::MOST_EVENTS);
             let failed = Failed { error: Some("States.Runtime".into()), cause: Some(cause.into()) };
@@ -100,7 +105,8 @@ impl Engine {
         let Some(found) = self.strand_mut(execution, strand) else { return };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
-        if leaving.output.is_too_long() || leaving.assigned.iter().any(|(_, value)| is_too_long(value)) {
+        let too_deep = leaving.output.is_too_deep() || leaving.assigned.iter().any(|(_, value)| is_too_deep(value));
+        if too_deep || leaving.output.is_too_long() || leaving.assigned.iter().any(|(_, value)| is_too_long(value)) {
             let failure = Failure::new(
                 "States.DataLimitExceeded",
                 format!(

@@ -20,6 +20,8 @@ pub(super) struct Timer {
 pub(super) enum What {
     /// The machine's `TimeoutSeconds`.
     Execution,
+    /// An execution that a task started.
+    Begin,
     /// A Wait state.
     Wait,
     /// The pause before a retry.
@@ -52,8 +54,14 @@ impl Timers {
         self.due.first_key_value().map(|(key, _)| key.0)
     }
 
-    pub(super) fn pop_due(&mut self, now: i64) -> Option<Timer> {
-        let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
+    /// How many timers there were so far.
+    pub(super) fn issued(&self) -> u64 {
+        self.next
+    }
+
+    /// The first that is due, among the first `known` that there were.
+    pub(super) fn pop_due(&mut self, now: i64, known: u64) -> Option<Timer> {
+        let first = self.due.first_entry().filter(|first| first.key().0 <= now && first.key().1 < known)?;
         Some(first.remove())
     }
 }

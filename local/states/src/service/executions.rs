@@ -13,17 +13,23 @@ use crate::payload::{LONGEST_PAYLOAD, Payload};
 use crate::{ApiError, TaskId, intrinsic, timestamp};
 
 impl Engine {
-    pub(super) fn start_execution_call(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
-        let id = self.start_execution(body, None, turn)?;
+    pub(super) fn start_execution_call(
+        &mut self,
+        body: &Value,
+        nested: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<Value, ApiError> {
+        let id = self.start_execution(body, None, nested, turn)?;
         let execution = &self.executions[id];
         Ok(json!({ "executionArn": &*execution.arn, "startDate": timestamp::seconds(execution.started) }))
     }
 
-    /// Starts an execution, or finds the running one with the same name and input.
+    /// Starts an execution, or finds the running one with the same name and input. `nested`: a task asks for it.
     pub(crate) fn start_execution(
         &mut self,
         body: &Value,
         started_by: Option<TaskId>,
+        nested: bool,
         turn: &mut Turn<'_>,
     ) -> Result<ExecutionId, ApiError> {
         let arguments = Arguments::new(body, &["stateMachineArn", "name", "input", "traceHeader"])?;
@@ -39,7 +45,7 @@ impl Engine {
         let input = Payload::with_text(value, text);
         let Some(name) = arguments.text("name")? else {
             let name = intrinsic::uuid_text(turn.chance());
-            return Ok(self.start(revision, &name, input, started_by, turn));
+            return Ok(self.start(revision, &name, input, started_by, nested, turn));
         };
         let name = checked_name(name)?;
         let arn = self.execution_arn(&revision.name, name);
@@ -50,7 +56,7 @@ impl Engine {
             }
             return Err(ApiError::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'")));
         }
-        Ok(self.start(revision, name, input, started_by, turn))
+        Ok(self.start(revision, name, input, started_by, nested, turn))
     }
 
     pub(super) fn stop_execution(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {

@@ -30,15 +30,9 @@ fn role(arn: &str) -> Result<&str, ApiError> {
     Err(ApiError::new("InvalidArn", format!("Invalid Role Arn: '{arn}'")))
 }
 
-/// What is wrong with a definition; empty when it can be created.
-#[must_use]
-pub(crate) fn diagnostics(definition: &str) -> Vec<Diagnostic> {
-    definition::parse(definition).err().unwrap_or_default()
-}
-
 pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
     let arguments = Arguments::new(body, &["definition", "type", "severity", "maxResults"])?;
-    let found = diagnostics(arguments.required("definition")?);
+    let found = crate::check(arguments.required("definition")?);
     let refused = found.iter().any(|one| one.severity == Severity::Error);
     let most = arguments.max_results()?;
     Ok(json!({

@@ -38,7 +38,7 @@ impl StepFunctions {
         ids: &mut dyn Ids,
     ) -> (Result<Value, ApiError>, Vec<Command>) {
         let mut turn = Turn::new(now.timestamp_millis(), ids);
-        let answer = self.engine.call(operation, body, &mut turn);
+        let answer = self.engine.call(operation, body, false, &mut turn);
         self.engine.run(&mut turn);
         (answer, turn.commands)
     }
@@ -68,8 +68,14 @@ impl StepFunctions {
 }
 
 impl Engine {
-    /// One API call. What it starts runs with the next [`Engine::run`].
-    pub(crate) fn call(&mut self, operation: &str, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+    /// One API call, from outside or `nested` in a task. What it starts runs with the next [`Engine::run`].
+    pub(crate) fn call(
+        &mut self,
+        operation: &str,
+        body: &Value,
+        nested: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<Value, ApiError> {
         match operation {
             "CreateStateMachine" => self.create_state_machine(body, turn),
             "UpdateStateMachine" => self.update_state_machine(body, turn),
@@ -78,7 +84,7 @@ impl Engine {
             "DescribeStateMachineForExecution" => self.describe_state_machine_for_execution(body),
             "ListStateMachines" => self.list_state_machines(body),
             "ValidateStateMachineDefinition" => machines::validate(body),
-            "StartExecution" => self.start_execution_call(body, turn),
+            "StartExecution" => self.start_execution_call(body, nested, turn),
             "StopExecution" => self.stop_execution(body, turn),
             "DescribeExecution" => self.describe_execution(body),
             "ListExecutions" => self.list_executions(body),
