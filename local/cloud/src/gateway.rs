@@ -137,6 +137,12 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         None => services.identity.caller(text("authorization")),
     };
     let target = text("x-amz-target").map(ToOwned::to_owned);
+    let scope = text("authorization")
+        .and_then(signed_service)
+        .map(ToOwned::to_owned);
+    // hyper answers no `100 Continue` when there is no body to continue with, and botocore then takes the connection for
+    // one whose request is answered already: its next upload there hangs.
+    let poisoned = text("expect").is_some() && text("content-length") == Some("0");
     let form = text("content-type")
         .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if let Some(target) = target {
@@ -145,6 +151,9 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         rest(&services, caller, request).await
     } else if form && request.uri().path() == "/" {
         query(&services, caller, request).await
+    } else if let Some(service) = scope.filter(|service| service != "s3") {
+        let what = format!("{} {}", request.method(), request.uri().path());
+        unknown(&services, caller, &service, &what)
     } else {
         let operation = s3::operation(&request);
         let response = s3::answer(&services.s3, request).await;
@@ -156,8 +165,30 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
             function: caller.function,
             error,
         });
-        with_request_id(response)
+        let mut response = with_request_id(response);
+        if poisoned {
+            set(response.headers_mut(), "connection", "close");
+        }
+        response
     }
+}
+
+/// The service that a signature is for: the fourth part of the credential's scope.
+fn signed_service(authorization: &str) -> Option<&str> {
+    let (_, scope) = authorization.split_once("Credential=")?;
+    scope.split(',').next()?.split('/').nth(3)
+}
+
+/// A request to a service, or a path of a service, that is not here.
+fn unknown(services: &Services, caller: Caller, service: &str, what: &str) -> Response<Body> {
+    let error = ApiError::not_implemented(service, what);
+    services.trace.emit(What::Call {
+        service: service.to_owned(),
+        operation: what.to_owned(),
+        function: caller.function,
+        error: Some(error.code.clone()),
+    });
+    json_error(&error)
 }
 
 /// AWS JSON 1.0 and 1.1.
@@ -245,14 +276,15 @@ async fn rest(services: &Services, caller: Caller, request: Request) -> Response
     match ended {
         Ok(response) if response.headers().contains_key("x-amzn-requestid") => response,
         Ok(response) => with_request_id(response),
-        Err(error) => {
-            let mut response = failed(&error);
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            *response.body_mut() = Body::from(error.body().to_string());
-            with_request_id(response)
-        }
+        Err(error) => json_error(&error),
     }
+}
+
+fn json_error(error: &ApiError) -> Response<Body> {
+    let mut response = failed(error);
+    set(response.headers_mut(), "content-type", "application/json");
+    *response.body_mut() = Body::from(error.body().to_string());
+    with_request_id(response)
 }
 
 /// The query protocol: only STS's question of who one is, which people ask first.

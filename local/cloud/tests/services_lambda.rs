@@ -556,3 +556,27 @@ mod mapping {
         }
     }
 }
+
+#[tokio::test]
+async fn a_process_ends_when_its_host_is_gone() {
+    // What a killed host leaves behind: a closed connection and nobody who listens.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut child = tokio::process::Command::new(echo_function())
+        .env_clear()
+        .env(
+            "AWS_LAMBDA_RUNTIME_API",
+            listener.local_addr().unwrap().to_string(),
+        )
+        .env("AWS_LAMBDA_FUNCTION_NAME", "echo")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let connection = listener.accept().await.unwrap();
+    drop(listener);
+    drop(connection);
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+    assert!(!ended.expect("it lives on").unwrap().success());
+}

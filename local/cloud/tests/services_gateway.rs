@@ -1,0 +1,589 @@
+//! The gateway over HTTP: which service a request reaches, as whom, and in what shape the answer comes back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cloud::dynamodb::DynamoDb;
+use cloud::events::Bus;
+use cloud::faults::Faults;
+use cloud::gateway::{Gateway, Listener, Services};
+use cloud::identity::Identity;
+use cloud::kms::Kms;
+use cloud::lambda::{Config, Lambda};
+use cloud::s3::Buckets;
+use cloud::service::Service;
+use cloud::sqs::Sqs;
+use cloud::trace::{Trace, What};
+use cloud::{ApiError, Caller};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// Answers with what it was called with.
+struct Mirror;
+
+#[async_trait::async_trait]
+impl Service for Mirror {
+    async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        match operation {
+            "Refuse" => Err(ApiError::new(400, "Refused", "no").with("why", 5)),
+            _ => Ok(json!({ "operation": operation, "caller": caller.arn, "body": body })),
+        }
+    }
+}
+
+struct Stand {
+    endpoint: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    identity: Identity,
+    trace: Trace,
+    s3: Buckets,
+    _gateway: Gateway,
+    folder: tempfile::TempDir,
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let listener = Listener::bind(None).await.unwrap();
+        let (endpoint, trace, identity) = (listener.endpoint(), Trace::default(), Identity::new());
+        let folder = tempfile::tempdir().unwrap();
+        let sqs = Sqs::new(&endpoint, "us-east-1", trace.clone());
+        sqs.create_queue("q", &json!({})).unwrap();
+        let lambda = Lambda::start(Config {
+            region: "us-east-1".into(),
+            endpoint: endpoint.clone(),
+            command: Vec::new(),
+            logs: folder.path().join("logs"),
+            identity: identity.clone(),
+            trace: trace.clone(),
+        })
+        .unwrap();
+        let function = json!({"Code": "x", "Role": "arn:aws:iam::000000000000:role/r"});
+        lambda.create_function("f", &function).unwrap();
+        let s3 = Buckets::new(folder.path().join("buckets"), "us-east-1").unwrap();
+        s3.create_bucket("bucket", &json!({})).await.unwrap();
+        let bus = Bus::start(
+            "us-east-1",
+            sqs.clone(),
+            lambda.clone(),
+            Faults::default(),
+            trace.clone(),
+        );
+        let gateway = listener.serve(Services {
+            states: Arc::new(Mirror),
+            dynamodb: Arc::new(DynamoDb::new().unwrap()),
+            redshift_data: Arc::new(Mirror),
+            kms: Arc::new(Kms::new("us-east-1")),
+            sqs: Arc::new(sqs),
+            events: Arc::new(bus),
+            lambda,
+            s3: s3.clone(),
+            identity: identity.clone(),
+            trace: trace.clone(),
+        });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self {
+            endpoint,
+            client,
+            identity,
+            trace,
+            s3,
+            _gateway: gateway,
+            folder,
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response<Bytes> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    }
+
+    async fn call(&self, target: &str, body: Value) -> (Response<Bytes>, Value) {
+        let headers = [
+            ("x-amz-target", target),
+            ("content-type", "application/x-amz-json-1.0"),
+        ];
+        let response = self
+            .send(Method::POST, "/", &headers, body.to_string())
+            .await;
+        let body = serde_json::from_slice(response.body()).unwrap();
+        (response, body)
+    }
+
+    async fn put(&self, key: &str, headers: &[(&str, &str)], body: &str) -> StatusCode {
+        self.send(
+            Method::PUT,
+            &format!("/bucket/{key}"),
+            headers,
+            body.to_owned(),
+        )
+        .await
+        .status()
+    }
+
+    async fn get(&self, key: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+        self.send(Method::GET, &format!("/bucket/{key}"), headers, "")
+            .await
+    }
+}
+
+fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
+    response
+        .headers()
+        .get(name)
+        .unwrap_or_else(|| panic!("no header {name}"))
+        .to_str()
+        .unwrap()
+}
+
+/// The texts of one element of an XML answer.
+fn texts(response: &Response<Bytes>, element: &str) -> Vec<String> {
+    let body = String::from_utf8_lossy(response.body()).into_owned();
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    body.split(&open)
+        .skip(1)
+        .map(|rest| rest.split(&close).next().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn targets_reach_their_service() {
+    let stand = Stand::new().await;
+    for (target, status, code) in [
+        ("AWSStepFunctions.ListStateMachines", 200, None),
+        ("RedshiftData.ExecuteStatement", 200, None),
+        ("DynamoDB_20120810.ListTables", 200, None),
+        ("AmazonSQS.ListQueues", 200, None),
+        ("TrentService.ListKeys", 200, None),
+        ("AWSEvents.ListRules", 200, None),
+        ("AWSStepFunctions.Refuse", 400, Some("Refused")),
+        (
+            "DynamoDB_20120810.CreateBackup",
+            501,
+            Some("NotImplemented"),
+        ),
+        ("AmazonSQS.TagQueue", 501, Some("NotImplemented")),
+        ("TrentService.Sign", 501, Some("NotImplemented")),
+        ("AWSEvents.PutRule", 501, Some("NotImplemented")),
+        ("secretsmanager.GetSecretValue", 501, Some("NotImplemented")),
+    ] {
+        let (response, body) = stand.call(target, json!({})).await;
+        assert_eq!(response.status().as_u16(), status, "{target}: {body}");
+        assert_eq!(
+            header(&response, "content-type"),
+            "application/x-amz-json-1.0"
+        );
+        assert!(!header(&response, "x-amzn-requestid").is_empty());
+        if let Some(code) = code {
+            assert_eq!(header(&response, "x-amzn-errortype"), code);
+            assert_eq!(body["__type"], code);
+        }
+        if status == 501 {
+            let operation = target.split('.').nth(1).unwrap();
+            assert!(
+                body["message"].as_str().unwrap().contains(operation),
+                "{body}"
+            );
+        }
+    }
+    let (_, refused) = stand.call("AWSStepFunctions.Refuse", json!({})).await;
+    assert_eq!(
+        (&refused["message"], &refused["why"]),
+        (&json!("no"), &json!(5))
+    );
+}
+
+#[tokio::test]
+async fn what_clients_of_some_services_look_for() {
+    let stand = Stand::new().await;
+    let body = json!({"QueueUrl": "http://h/0/none"});
+    let (response, _) = stand.call("AmazonSQS.PurgeQueue", body).await;
+    let older = "AWS.SimpleQueueService.NonExistentQueue;Sender";
+    assert_eq!(header(&response, "x-amzn-query-error"), older);
+    let (response, _) = stand.call("DynamoDB_20120810.ListTables", json!({})).await;
+    // CRC-32 of `{"TableNames":[]}`, by zlib.
+    assert_eq!(response.body(), r#"{"TableNames":[]}"#);
+    assert_eq!(header(&response, "x-amz-crc32"), "1315925753");
+    let form = [(
+        "content-type",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    )];
+    let who = stand
+        .send(
+            Method::POST,
+            "/",
+            &form,
+            "Action=GetCallerIdentity&Version=1",
+        )
+        .await;
+    assert_eq!(texts(&who, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
+    let other = stand
+        .send(Method::POST, "/", &form, "Action=ListTopics&Version=1")
+        .await;
+    assert_eq!(other.status(), 501);
+    assert!(texts(&other, "Message")[0].contains("ListTopics"));
+}
+
+#[tokio::test]
+async fn a_key_that_was_given_out_calls_as_its_role() {
+    let stand = Stand::new().await;
+    let mut trace = stand.trace.subscribe();
+    let given = stand
+        .identity
+        .issue("arn:aws:iam::000000000000:role/r", "stack-f");
+    for (key, caller) in [
+        (
+            given.access_key_id.as_str(),
+            "arn:aws:sts::000000000000:assumed-role/r/stack-f",
+        ),
+        ("AKIDELSE", "arn:aws:iam::000000000000:user/local"),
+    ] {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/states/aws4_request, Signature=0"
+        );
+        let headers = [
+            ("x-amz-target", "AWSStepFunctions.X"),
+            ("authorization", &authorization),
+        ];
+        let response = stand.send(Method::POST, "/", &headers, "").await;
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            body,
+            json!({"operation": "X", "caller": caller, "body": {}})
+        );
+    }
+    let function = match trace.recv().await.unwrap().what {
+        What::Call {
+            service,
+            operation,
+            function,
+            error: None,
+        } => (service, operation, function),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        function,
+        ("states".into(), "X".into(), Some("stack-f".into()))
+    );
+    let body = [("x-amz-target", "AWSStepFunctions.X")];
+    let response = stand.send(Method::POST, "/", &body, "{").await;
+    assert_eq!(
+        header(&response, "x-amzn-errortype"),
+        "SerializationException"
+    );
+}
+
+#[tokio::test]
+async fn lambdas_paths() {
+    let stand = Stand::new().await;
+    let path = "/2015-03-31/functions/f/invocations";
+    let dry = [("x-amz-invocation-type", "DryRun")];
+    assert_eq!(
+        stand.send(Method::POST, path, &dry, "{}").await.status(),
+        204
+    );
+    let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af/invocations";
+    assert_eq!(
+        stand.send(Method::POST, arn, &dry, "{}").await.status(),
+        204
+    );
+    let none = stand
+        .send(
+            Method::POST,
+            "/2015-03-31/functions/g/invocations",
+            &dry,
+            "",
+        )
+        .await;
+    assert_eq!(none.status(), 404);
+    assert_eq!(
+        header(&none, "x-amzn-errortype"),
+        "ResourceNotFoundException"
+    );
+    let bad = stand.send(Method::POST, path, &[], "{").await;
+    assert_eq!(
+        header(&bad, "x-amzn-errortype"),
+        "InvalidRequestContentException"
+    );
+    let odd = stand
+        .send(
+            Method::POST,
+            path,
+            &[("x-amz-invocation-type", "Later")],
+            "",
+        )
+        .await;
+    assert_eq!(odd.status(), 400);
+    let deleted = stand
+        .send(Method::DELETE, "/2015-03-31/functions/f", &[], "")
+        .await;
+    assert_eq!(deleted.status(), 501);
+    let scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/lambda/aws4_request, Signature=0";
+    let scope = [("authorization", scope)];
+    let layers = stand
+        .send(Method::GET, "/2018-10-31/layers", &scope, "")
+        .await;
+    assert_eq!(layers.status(), 501, "not taken for a bucket");
+}
+
+#[tokio::test]
+async fn objects_and_what_is_kept_with_them() {
+    let stand = Stand::new().await;
+    let headers = [
+        ("content-type", "text/plain"),
+        ("cache-control", "no-store"),
+        ("x-amz-meta-colour", "red"),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "arn:key"),
+    ];
+    assert_eq!(stand.put("dir/a.sql", &headers, "select 1").await, 200);
+    let got = stand.get("dir/a.sql", &[]).await;
+    assert_eq!(got.body(), "select 1");
+    for (name, value) in headers {
+        assert_eq!(header(&got, name), value, "{name}");
+    }
+    assert_eq!(header(&got, "etag"), "\"95adb6e77a0884d9e50232cb8c5c969d\"");
+    let head = stand.send(Method::HEAD, "/bucket/dir/a.sql", &[], "").await;
+    assert_eq!(
+        (header(&head, "content-length"), head.body().len()),
+        ("8", 0)
+    );
+    let part = stand.get("dir/a.sql", &[("range", "bytes=2-4")]).await;
+    assert_eq!(
+        (part.status().as_u16(), part.body().as_ref()),
+        (206, &b"lec"[..])
+    );
+    assert_eq!(header(&part, "content-range"), "bytes 2-4/8");
+    let outside = stand.get("dir/a.sql", &[("range", "bytes=8-")]).await;
+    assert_eq!(outside.status(), 416);
+    // A person sees a folder with a file, and a file that a person puts there is an object.
+    let folder = stand.s3.folder("bucket");
+    assert!(folder.starts_with(stand.folder.path()));
+    assert_eq!(
+        std::fs::read_to_string(folder.join("dir/a.sql")).unwrap(),
+        "select 1"
+    );
+    std::fs::write(folder.join("dir/a.sql"), "by hand").unwrap();
+    let got = stand.get("dir/a.sql", &[]).await;
+    assert_eq!(got.body(), "by hand");
+    assert!(got.headers().get("x-amz-meta-colour").is_none());
+    let gone = stand
+        .send(Method::DELETE, "/bucket/dir/a.sql", &[], "")
+        .await;
+    assert_eq!(gone.status(), 204);
+    assert!(!folder.join("dir").exists());
+    let missing = stand.get("dir/a.sql", &[]).await;
+    assert_eq!(texts(&missing, "Code"), ["NoSuchKey"]);
+    let multipart = stand
+        .send(Method::POST, "/bucket/big?uploads", &[], "")
+        .await;
+    assert_eq!(multipart.status(), 501);
+    assert!(texts(&multipart, "Message")[0].contains("CreateMultipartUpload"));
+    let tagged = stand.put("t", &[("x-amz-tagging", "a=b")], "x").await;
+    assert_eq!(tagged, 501);
+}
+
+#[tokio::test]
+async fn conditions_hold_against_every_other_writer() {
+    let stand = Stand::new().await;
+    let bodies: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let racing = bodies
+        .iter()
+        .map(|body| stand.put("race", &[("if-none-match", "*")], body));
+    let ended = futures::future::join_all(racing).await;
+    assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1);
+    assert_eq!(ended.iter().filter(|status| **status == 412).count(), 19);
+    let winner = ended.iter().position(|status| *status == 200).unwrap();
+    let got = stand.get("race", &[]).await;
+    assert_eq!(got.body(), bodies[winner].as_str());
+    // Everybody read the same object; the first to replace it wins.
+    let etag = header(&got, "etag").to_owned();
+    let changed: Vec<String> = (0..20).map(|n| format!("new {n}")).collect();
+    let condition = [("if-match", etag.as_str())];
+    let racing = changed
+        .iter()
+        .map(|body| stand.put("race", &condition, body));
+    let ended = futures::future::join_all(racing).await;
+    assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1);
+    assert_eq!(stand.put("other", &condition, "x").await, 404);
+    let unchanged = stand.get("race", &[]).await;
+    let etag = header(&unchanged, "etag");
+    assert_eq!(
+        stand.get("race", &[("if-none-match", etag)]).await.status(),
+        304
+    );
+    assert_eq!(
+        stand.get("race", &[("if-match", "\"0\"")]).await.status(),
+        412
+    );
+}
+
+#[tokio::test]
+async fn listings_have_prefixes_and_pages() {
+    let stand = Stand::new().await;
+    for key in ["a", "a/b", "a/c/d", "b/1", "b/2", "b/3", "c"] {
+        assert_eq!(stand.put(key, &[], key).await, 200, "{key}");
+    }
+    // A key that is also the folder of others.
+    assert_eq!(stand.get("a", &[]).await.body(), "a");
+    let list = async |query: &str| {
+        let response = stand
+            .send(Method::GET, &format!("/bucket?list-type=2{query}"), &[], "")
+            .await;
+        let prefixes: Vec<String> = texts(&response, "CommonPrefixes")
+            .into_iter()
+            .map(|prefix| prefix.replace("<Prefix>", "").replace("</Prefix>", ""))
+            .collect();
+        (
+            texts(&response, "Key"),
+            prefixes,
+            texts(&response, "NextContinuationToken").pop(),
+        )
+    };
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let all = list("").await;
+    assert_eq!(
+        all.0,
+        keys(&["a", "a/b", "a/c/d", "b/1", "b/2", "b/3", "c"])
+    );
+    let top = list("&delimiter=%2F").await;
+    assert_eq!((top.0, top.1), (keys(&["a", "c"]), keys(&["a/", "b/"])));
+    let below = list("&delimiter=%2F&prefix=a%2F").await;
+    assert_eq!((below.0, below.1), (keys(&["a/b"]), keys(&["a/c/"])));
+    assert_eq!(list("&start-after=b%2F2").await.0, keys(&["b/3", "c"]));
+    let (mut token, mut got, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let next = token
+            .map(|token| format!("&continuation-token={token}"))
+            .unwrap_or_default();
+        let page = list(&format!("&max-keys=2{next}")).await;
+        got.extend(page.0);
+        pages += 1;
+        match page.2 {
+            Some(next) => token = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!((got, pages), (all.0, 4));
+    let (first, prefixes, token) = list("&delimiter=%2F&max-keys=2").await;
+    assert_eq!((first, prefixes), (keys(&["a"]), keys(&["a/"])));
+    let token = format!("&delimiter=%2F&continuation-token={}", token.unwrap());
+    let (second, prefixes, token) = list(&token).await;
+    assert_eq!(
+        (second, prefixes, token),
+        (keys(&["c"]), keys(&["b/"]), None)
+    );
+}
+
+#[tokio::test]
+async fn no_key_leads_out_of_its_bucket() {
+    let stand = Stand::new().await;
+    let outside = stand.folder.path().join("buckets/outside");
+    for key in [
+        "..%2Foutside",
+        "%2E%2E/outside",
+        "a/..%2F..%2Foutside",
+        "..%5Coutside",
+    ] {
+        let status = stand.put(key, &[], "x").await;
+        assert!(status == 200 || status == 400, "{key}: {status}");
+        assert!(!outside.exists(), "{key}");
+    }
+    stand
+        .s3
+        .put("bucket", "../outside", Bytes::from("x"))
+        .await
+        .unwrap();
+    assert!(!outside.exists());
+    assert_eq!(stand.s3.get("bucket", "../outside").await.unwrap(), "x");
+    let error = stand
+        .s3
+        .create_bucket("../outside", &json!({}))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, "InvalidBucketName");
+}
+
+#[tokio::test]
+async fn checksums_and_the_chunked_encoding() {
+    let stand = Stand::new().await;
+    let sum = [("x-amz-checksum-crc32", "DUoRhQ==")];
+    assert_eq!(stand.put("sum", &sum, "hello world").await, 200);
+    assert_eq!(stand.put("sum", &sum, "hello w0rld").await, 400);
+    let got = stand
+        .get("sum", &[("x-amz-checksum-mode", "ENABLED")])
+        .await;
+    assert_eq!(
+        (got.body().as_ref(), header(&got, sum[0].0)),
+        (&b"hello world"[..], sum[0].1)
+    );
+    let chunked = [
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "11"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    let body = "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n";
+    assert_eq!(stand.put("chunks", &chunked, body).await, 200);
+    let got = stand.get("chunks", &[]).await;
+    assert_eq!(got.body(), "hello world");
+    assert!(got.headers().get("content-encoding").is_none());
+    let wrong = body.replace("DUoRhQ==", "AAAAAA==");
+    assert_eq!(stand.put("chunks", &chunked, &wrong).await, 400);
+    assert_eq!(stand.put("chunks", &chunked, "5\r\nhel").await, 400);
+    assert_eq!(stand.get("chunks", &[]).await.body(), "hello world");
+}
+
+#[tokio::test]
+async fn copies_and_batches_of_deletions() {
+    let stand = Stand::new().await;
+    let headers = [("content-type", "text/plain"), ("x-amz-meta-a", "1")];
+    stand.put("from", &headers, "x").await;
+    assert_eq!(
+        stand
+            .put("to", &[("x-amz-copy-source", "/bucket/from")], "")
+            .await,
+        200
+    );
+    let got = stand.get("to", &[]).await;
+    assert_eq!(
+        (got.body().as_ref(), header(&got, "x-amz-meta-a")),
+        (&b"x"[..], "1")
+    );
+    assert_eq!(
+        stand
+            .put("from", &[("x-amz-copy-source", "bucket/from")], "")
+            .await,
+        400
+    );
+    let body = "<Delete><Object><Key>from</Key></Object><Object><Key>none</Key></Object></Delete>";
+    let digest = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(body.as_bytes());
+    let digest = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
+    let deleted = stand
+        .send(
+            Method::POST,
+            "/bucket?delete",
+            &[("content-md5", &digest)],
+            body,
+        )
+        .await;
+    assert_eq!(texts(&deleted, "Key"), ["from", "none"]);
+    assert_eq!(stand.s3.keys("bucket", "").await.unwrap(), ["to"]);
+}
