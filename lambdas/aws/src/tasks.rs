@@ -44,7 +44,8 @@ impl Tasks for StepFunctions {
         match self.clients.sfn().describe_execution().execution_arn(arn).send().await {
             Ok(execution) => Ok(match execution.status {
                 ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Execution::Running,
-                _ => Execution::Ended,
+                ExecutionStatus::Succeeded => Execution::Succeeded,
+                _ => Execution::Dead,
             }),
             Err(error) => match failure::of(SERVICE, &error) {
                 failure if failure.kind == FailureKind::NotFound => Ok(Execution::Missing),

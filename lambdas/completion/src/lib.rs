@@ -29,8 +29,9 @@ pub async fn handle(ports: &Ports, settings: &Settings, event: &Value, deadline_
         return Err(Error::Internal("the event holds no Records".to_owned()));
     };
     let left = u64::try_from(deadline_ms.saturating_sub(ports.clock.now()).saturating_sub(MARGIN_MS)).unwrap_or(0);
-    let failed: Vec<Value> = futures::stream::iter(records)
-        .map(|record| async move {
+    let failed: Vec<Value> = futures::stream::iter(0..records.len())
+        .map(|n| async move {
+            let record = &records[n];
             let message = record.get("messageId").and_then(Value::as_str).unwrap_or_default();
             let body = record.get("body").and_then(Value::as_str).unwrap_or_default();
             let done = tokio::time::timeout(Duration::from_millis(left), one(ports, settings, message, body)).await;

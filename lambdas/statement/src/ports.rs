@@ -229,13 +229,15 @@ pub enum Answered {
     OutputRefused,
 }
 
-/// Whether an execution still runs.
+/// Where an execution stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
     /// RUNNING or PENDING_REDRIVE.
     Running,
-    /// Any end.
-    Ended,
+    /// SUCCEEDED: no task waits any more, but what was started without waiting may go on.
+    Succeeded,
+    /// FAILED, TIMED_OUT or ABORTED.
+    Dead,
     /// Unknown to Step Functions (also older than its memory).
     Missing,
 }

@@ -435,14 +435,20 @@ impl Row {
         self
     }
 
+    /// The row with the newest caller in it; nothing if there is nothing to change.
     fn take_over(&self, ask: &Ask, now: i64) -> Option<Box<Self>> {
         // A caller that waits for nothing never pushes out one that waits.
-        if self.caller_hash == ask.caller_hash || (ask.callback == Callback::None && self.callback != Callback::None) {
+        let changes = self.caller_hash != ask.caller_hash && (ask.callback != Callback::None || self.callback == Callback::None);
+        // A row that is about to be submitted is young again, so that the reconciler leaves it alone meanwhile.
+        let pending = self.status == Status::Pending;
+        if !changes && !pending {
             return None;
         }
         let mut row = self.next();
-        row.caller(ask);
-        if row.status.ended() && row.owes_answer() {
+        if changes {
+            row.caller(ask);
+        }
+        if pending || (row.status.ended() && row.owes_answer()) {
             row.open_since = Some(now);
             row.expires_at = None;
         }
@@ -547,6 +553,22 @@ impl Row {
             "the Data API keeps statements for 24 hours and knows {} no more; use a new idempotencyKey",
             self.statement_name
         ))
+    }
+
+    /// The reconciler has looked after the waiting task.
+    #[must_use]
+    pub fn checked(&self, now: i64) -> Self {
+        Self { checked_at: Some(now), ..self.next() }
+    }
+
+    /// Whether to look after the waiting task again: at ages that double, at least every quarter of an hour.
+    #[must_use]
+    pub fn check_due(&self, now: i64) -> bool {
+        let begun = self.submitted_at.unwrap_or(self.created_at);
+        match self.checked_at {
+            None => true,
+            Some(last) => now - begun >= 2 * (last - begun) || now - last >= 15 * 60 * 1000,
+        }
     }
 
     /// The class of the row's error, if the SQL ran.
