@@ -5,8 +5,8 @@
 
 use super::expression::{self, Scope};
 use super::statement::{self, Draft};
-use super::token::{self, Node, Shape, render, split};
-use super::{Context, Error, Kind, SCHEMA, query, types};
+use super::token::{self, Node};
+use super::{Context, Error, Kind, SCHEMA, dynamic, query, types};
 use std::collections::BTreeSet;
 
 /// An open construct of the body.
@@ -52,14 +52,46 @@ pub(super) fn rewrite(source: &str, nonatomic: bool, context: &Context) -> Resul
     walk.run()?;
     tree.nodes = walk.out;
     // In PostgreSQL 8.0 a variable wins over a column of the same name. On the first line, so that line numbers stay.
-    Ok(format!(" #variable_conflict use_variable {}", tree.render()))
+    Ok(format!(
+        " #variable_conflict use_variable {}",
+        tree.render()
+    ))
 }
 
 /// Statements that PL/pgSQL hands to SQL.
 const SQL: &[&str] = &[
-    "select", "with", "insert", "update", "delete", "merge", "create", "alter", "drop", "truncate", "call", "grant",
-    "revoke", "analyze", "set", "reset", "comment", "lock", "refresh", "copy", "unload", "vacuum", "explain", "show",
-    "savepoint", "release", "listen", "notify", "do", "prepare", "deallocate", "declare",
+    "select",
+    "with",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "create",
+    "alter",
+    "drop",
+    "truncate",
+    "call",
+    "grant",
+    "revoke",
+    "analyze",
+    "set",
+    "reset",
+    "comment",
+    "lock",
+    "refresh",
+    "copy",
+    "unload",
+    "vacuum",
+    "explain",
+    "show",
+    "savepoint",
+    "release",
+    "listen",
+    "notify",
+    "do",
+    "prepare",
+    "deallocate",
+    "declare",
 ];
 
 impl Walk<'_> {
@@ -99,7 +131,9 @@ impl Walk<'_> {
                     self.until_before("when")?;
                 }
                 "when" => self.when()?,
-                "while" => self.until_expression("loop").map(|()| self.open.push(Open::Other))?,
+                "while" => self
+                    .until_expression("loop")
+                    .map(|()| self.open.push(Open::Other))?,
                 "for" => self.for_loop()?,
                 "end" => self.end(),
                 "perform" => self.perform()?,
@@ -125,9 +159,18 @@ impl Walk<'_> {
 
     /// `DECLARE name CURSOR` is a statement, `DECLARE` alone opens the declarations.
     fn next_is_cursor(&self) -> bool {
-        !self.open.is_empty() && self.source.get(self.index + 2).is_some_and(|node| node.is("cursor"))
-            && self.source[..self.index].last().is_some_and(|before| before.is_symbol(";"))
-            && self.source.get(self.index + 3).is_some_and(|node| node.is("for"))
+        !self.open.is_empty()
+            && self
+                .source
+                .get(self.index + 2)
+                .is_some_and(|node| node.is("cursor"))
+            && self.source[..self.index]
+                .last()
+                .is_some_and(|before| before.is_symbol(";"))
+            && self
+                .source
+                .get(self.index + 3)
+                .is_some_and(|node| node.is("for"))
             && self.open.last() != Some(&Open::Other)
     }
 
@@ -191,21 +234,33 @@ impl Walk<'_> {
             self.rethrow();
         }
         if self.open.last() == Some(&Open::Handlers)
-            && !self.source.get(self.index + 1).is_some_and(|node| node.is("others"))
+            && !self
+                .source
+                .get(self.index + 1)
+                .is_some_and(|node| node.is("others"))
         {
-            return Err(Error::near(&self.source.get(self.index + 1).map(|node| node.text.clone()).unwrap_or_default()));
+            return Err(Error::near(
+                &self
+                    .source
+                    .get(self.index + 1)
+                    .map(|node| node.text.clone())
+                    .unwrap_or_default(),
+            ));
         }
         self.until_expression("then")?;
         if self.open.last() == Some(&Open::Handlers) {
             // Redshift rolls the transaction back and runs the handler in a new one.
-            self.out.push(Node::made(format!("call {SCHEMA}.handle();")));
+            self.out
+                .push(Node::made(format!("call {SCHEMA}.handle();")));
         }
         Ok(())
     }
 
     /// A handler ends: its own work is committed and the error goes on.
     fn rethrow(&mut self) {
-        self.out.push(Node::made(format!("call {SCHEMA}.commit_statement(); raise;")));
+        self.out.push(Node::made(format!(
+            "call {SCHEMA}.commit_statement(); raise;"
+        )));
     }
 
     fn end(&mut self) {
@@ -213,7 +268,8 @@ impl Walk<'_> {
             self.rethrow();
         }
         let statement = self.take_statement();
-        let last = self.index >= self.source.len() && !self.source.last().is_some_and(|node| node.is_symbol(";"));
+        let last = self.index >= self.source.len()
+            && !self.source.last().is_some_and(|node| node.is_symbol(";"));
         self.out.extend(statement);
         if !last {
             self.out.push(Node::symbol(";"));
@@ -231,7 +287,11 @@ impl Walk<'_> {
             return Ok(());
         }
         let at = 1 + usize::from(statement.get(1).is_some_and(|node| node.is("constant")));
-        if statement.len() > at && !statement.iter().any(|node| node.is("alias") || node.is_symbol("%")) {
+        if statement.len() > at
+            && !statement
+                .iter()
+                .any(|node| node.is("alias") || node.is_symbol("%"))
+        {
             let extent = types::extent(&statement[at..]);
             let mut value = statement.split_off((at + extent).min(statement.len()));
             if let Some((made, taken)) = types::rewrite(&statement[at..], types::Place::Cast)? {
@@ -246,12 +306,14 @@ impl Walk<'_> {
 
     /// `name := value` with `rest` starting at the operator: SQL text if the variable is executed.
     fn assigned(&mut self, name: &str, rest: &mut Vec<Node>) -> Result<(), Error> {
-        let at = rest.iter().position(|node| node.is_symbol(":=") || node.is_symbol("=") || node.is("default"));
+        let at = rest
+            .iter()
+            .position(|node| node.is_symbol(":=") || node.is_symbol("=") || node.is("default"));
         if let Some(at) = at
             && self.executed.contains(name)
-            && looks_like_sql(&rest[at + 1..])
+            && dynamic::looks_like_sql(&rest[at + 1..])
         {
-            let made = dynamic(&rest[at + 1..], &self.scope)?.0;
+            let made = dynamic::translate(&rest[at + 1..], &self.scope)?.0;
             rest.truncate(at + 1);
             rest.extend(made);
             return Ok(());
@@ -295,9 +357,15 @@ impl Walk<'_> {
 
     fn sql(&mut self) -> Result<(), Error> {
         let mut statement = self.take_statement();
-        let lead = statement.first().map(|node| node.lead.clone()).unwrap_or_default();
+        let lead = statement
+            .first()
+            .map(|node| node.lead.clone())
+            .unwrap_or_default();
         if statement.first().is_some_and(|node| node.is("vacuum")) {
-            return Err(Error { code: "25001", message: "VACUUM cannot be executed from a procedure".to_owned() });
+            return Err(Error {
+                code: "25001",
+                message: "VACUUM cannot be executed from a procedure".to_owned(),
+            });
         }
         let draft = statement::rewrite(&mut statement, &self.scope)?;
         if let Some(first) = statement.first_mut()
@@ -313,9 +381,12 @@ impl Walk<'_> {
     /// What Redshift does behind a statement.
     fn after(&mut self, draft: &Draft) {
         match draft.kind {
-            Kind::Truncate => self.out.push(Node::made(format!("call {SCHEMA}.truncate_commit();"))),
+            Kind::Truncate => self
+                .out
+                .push(Node::made(format!("call {SCHEMA}.truncate_commit();"))),
             Kind::Dml | Kind::Ddl if self.nonatomic => {
-                self.out.push(Node::made(format!("call {SCHEMA}.commit_statement();")));
+                self.out
+                    .push(Node::made(format!("call {SCHEMA}.commit_statement();")));
             }
             _ => {}
         }
@@ -327,18 +398,25 @@ impl Walk<'_> {
         let (made, kind) = self.executable(text)?;
         statement.extend(made);
         self.finish(statement);
-        let kind = kind.unwrap_or(if self.nonatomic { Kind::Dml } else { Kind::Select });
+        let kind = kind.unwrap_or(if self.nonatomic {
+            Kind::Dml
+        } else {
+            Kind::Select
+        });
         self.after(&Draft::new(kind));
         Ok(())
     }
 
     /// The expression behind EXECUTE with its INTO and USING.
     fn executable(&self, mut text: Vec<Node>) -> Result<(Vec<Node>, Option<Kind>), Error> {
-        let end = text.iter().position(|node| node.is_any(&["into", "using"])).unwrap_or(text.len());
+        let end = text
+            .iter()
+            .position(|node| node.is_any(&["into", "using"]))
+            .unwrap_or(text.len());
         let mut rest = text.split_off(end);
         expression::rewrite(&mut rest, &self.scope)?;
-        let (mut made, kind) = if looks_like_sql(&text) {
-            dynamic(&text, &self.scope)?
+        let (mut made, kind) = if dynamic::looks_like_sql(&text) {
+            dynamic::translate(&text, &self.scope)?
         } else {
             expression::rewrite(&mut text, &self.scope)?;
             (text, None)
@@ -369,7 +447,10 @@ impl Walk<'_> {
                 }
                 statement.extend(source);
             }
-        } else if statement.get(1).is_some_and(|node| node.is_symbol(":=") || node.is_symbol("=")) {
+        } else if statement
+            .get(1)
+            .is_some_and(|node| node.is_symbol(":=") || node.is_symbol("="))
+        {
             let name = statement[0].name();
             let mut rest = statement.split_off(1);
             self.assigned(&name, &mut rest)?;
@@ -380,107 +461,4 @@ impl Walk<'_> {
         self.finish(statement);
         Ok(())
     }
-}
-
-const SQL_STARTS: &[&str] = &[
-    "select ", "with ", "insert ", "update ", "delete ", "merge ", "create ", "alter ", "drop ", "truncate ", "call ",
-    "grant ", "revoke ", "analyze ", "set ", "copy ", "unload ", "refresh ", "vacuum ",
-];
-
-/// A concatenation whose first part is a literal that begins like a statement.
-fn looks_like_sql(nodes: &[Node]) -> bool {
-    let Some(text) = nodes.first().and_then(text_of) else { return false };
-    let start = text.trim_start().to_ascii_lowercase().replace(['\n', '\t', '\r'], " ");
-    SQL_STARTS.iter().any(|word| start.starts_with(word))
-}
-
-/// The text a literal stands for; `None` if it has escapes other than the quote and the backslash.
-fn text_of(node: &Node) -> Option<String> {
-    match node.shape {
-        Shape::Dollar => Some(super::procedure::dollar(&node.text).1.to_owned()),
-        Shape::Text if node.text.starts_with('\'') => Some(node.text[1..node.text.len() - 1].replace("''", "'")),
-        Shape::Text if node.text.starts_with("E'") => {
-            let inner = &node.text[2..node.text.len() - 1];
-            let mut out = String::new();
-            let mut chars = inner.chars();
-            while let Some(ch) = chars.next() {
-                match ch {
-                    '\\' => match chars.next()? {
-                        plain @ ('\\' | '\'' | '"') => out.push(plain),
-                        'n' => out.push('\n'),
-                        't' => out.push('\t'),
-                        _ => return None,
-                    },
-                    '\'' => {
-                        chars.next();
-                        out.push('\'');
-                    }
-                    other => out.push(other),
-                }
-            }
-            Some(out)
-        }
-        _ => None,
-    }
-}
-
-fn literal(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    if doubled.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
-}
-
-/// SQL text built from literals and values: the whole is translated with names in place of the values. What is refused
-/// is refused when the procedure runs, as in Redshift.
-fn dynamic(nodes: &[Node], scope: &Scope<'_>) -> Result<(Vec<Node>, Option<Kind>), Error> {
-    let mut values: Vec<Node> = Vec::new();
-    let mut sql = String::new();
-    for part in split(nodes, "||") {
-        match part {
-            [only] if text_of(only).is_some() => sql.push_str(&text_of(only).unwrap_or_default()),
-            part => {
-                let mut part = part.to_vec();
-                expression::rewrite(&mut part, scope)?;
-                sql.push_str(&format!("__value{}__", values.len()));
-                values.push(Node::group(part));
-            }
-        }
-    }
-    let translated = token::read(&sql).and_then(|mut tree| {
-        while tree.nodes.last().is_some_and(|node| node.is_symbol(";")) {
-            tree.nodes.pop();
-        }
-        if tree.nodes.iter().any(|node| node.is_symbol(";")) {
-            return Err(Error::unable("several statements in one EXECUTE"));
-        }
-        statement::names(&mut tree.nodes, scope.context)?;
-        let inner = Scope { body: false, ..Scope::body(scope.context) };
-        let draft = statement::rewrite(&mut tree.nodes, &inner)?;
-        Ok((tree.render(), draft.kind))
-    });
-    let (text, kind) = match translated {
-        Ok((text, kind)) => (text, kind),
-        Err(error) => {
-            let call = format!("{SCHEMA}.refuse('{}', {})", error.code, literal(&error.message));
-            return Ok((vec![Node::made(call)], None));
-        }
-    };
-    let mut pieces: Vec<String> = Vec::new();
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("__value") {
-        let digits: String = rest[at + 7..].chars().take_while(char::is_ascii_digit).collect();
-        let end = at + 7 + digits.len();
-        match digits.parse::<usize>().ok().and_then(|number| values.get(number)) {
-            Some(value) if rest[end..].starts_with("__") => {
-                pieces.push(literal(&rest[..at]));
-                pieces.push(render(std::slice::from_ref(value)).trim().to_owned());
-                rest = &rest[end + 2..];
-            }
-            _ => {
-                pieces.push(literal(&rest[..end]));
-                rest = &rest[end..];
-            }
-        }
-    }
-    pieces.push(literal(rest));
-    Ok((vec![Node::made(pieces.join(" || "))], Some(kind)))
 }

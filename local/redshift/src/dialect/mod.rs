@@ -11,12 +11,15 @@
 
 mod bind;
 mod body;
+mod column;
+mod dynamic;
 mod error;
 mod expression;
 mod function;
 mod pivot;
 mod prelude;
 mod procedure;
+mod qualify;
 mod query;
 mod refusal;
 mod statement;
@@ -80,7 +83,10 @@ impl Context {
         if error.code != "42703" {
             return None;
         }
-        let name = error.message.strip_prefix("column \"")?.strip_suffix("\" does not exist")?;
+        let name = error
+            .message
+            .strip_prefix("column \"")?
+            .strip_suffix("\" does not exist")?;
         if !command.lateral_aliases.contains(name) || self.inline_aliases.contains(name) {
             return None;
         }

@@ -11,7 +11,9 @@ const LONGEST_SOURCE: usize = 2 * 1024 * 1024;
 
 /// CREATE [OR REPLACE] PROCEDURE.
 pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
-    let Some((target, taken)) = name_at(nodes, at + 1) else { return Err(Error::near("procedure")) };
+    let Some((target, taken)) = name_at(nodes, at + 1) else {
+        return Err(Error::near("procedure"));
+    };
     let arguments = at + 1 + taken;
     let Some(group) = nodes.get_mut(arguments).filter(|group| group.is_group()) else {
         return Err(Error::near("procedure"));
@@ -26,8 +28,16 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
             nodes.remove(index);
             continue;
         }
-        if nodes[index].is("language") && !nodes.get(index + 1).is_some_and(|node| node.is("plpgsql")) {
-            return Err(Error::unable(&format!("LANGUAGE {}", nodes.get(index + 1).map(|node| node.text.clone()).unwrap_or_default())));
+        if nodes[index].is("language")
+            && !nodes.get(index + 1).is_some_and(|node| node.is("plpgsql"))
+        {
+            return Err(Error::unable(&format!(
+                "LANGUAGE {}",
+                nodes
+                    .get(index + 1)
+                    .map(|node| node.text.clone())
+                    .unwrap_or_default()
+            )));
         }
         if nodes[index].shape == Shape::Text && nodes[index - 1].is("as") {
             return Err(Error::near(&nodes[index].text));
@@ -35,7 +45,9 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
         index += 1;
     }
     if nonatomic && nodes.iter().any(|node| node.is("definer")) {
-        return Err(Error::refused("SECURITY DEFINER is not allowed in a NONATOMIC procedure"));
+        return Err(Error::refused(
+            "SECURITY DEFINER is not allowed in a NONATOMIC procedure",
+        ));
     }
     for node in nodes.iter_mut().filter(|node| node.shape == Shape::Dollar) {
         has_body = true;
@@ -43,7 +55,10 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
             return Err(Error::refused("stored procedure source exceeds 2 MB"));
         }
         let (quote, source) = dollar(&node.text);
-        node.text = format!("{quote}{}{quote}", body::rewrite(source, nonatomic, scope.context)?);
+        node.text = format!(
+            "{quote}{}{quote}",
+            body::rewrite(source, nonatomic, scope.context)?
+        );
     }
     if !has_body {
         return Err(Error::syntax("syntax error at end of input"));
@@ -66,13 +81,26 @@ fn parameters(body: &[Node]) -> Result<Vec<Node>, Error> {
     let mut passed: Vec<String> = Vec::new();
     let mut returned: Vec<String> = Vec::new();
     for item in split(body, ",") {
-        let mode = item.iter().take(2).find(|node| node.is_any(MODES)).map_or("in".to_owned(), Node::lower);
+        let mode = item
+            .iter()
+            .take(2)
+            .find(|node| node.is_any(MODES))
+            .map_or("in".to_owned(), Node::lower);
         let rest: Vec<Node> = match item.iter().take(2).position(|node| node.is_any(MODES)) {
-            Some(at) => item.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, node)| node.clone()).collect(),
+            Some(at) => item
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != at)
+                .map(|(_, node)| node.clone())
+                .collect(),
             None => item.to_vec(),
         };
-        let named = types::extent(&rest) < rest.len() || rest.len() == 1 && false;
-        let (name, kind) = if named { rest.split_at(1) } else { rest.split_at(0) };
+        let named = types::extent(&rest) < rest.len();
+        let (name, kind) = if named {
+            rest.split_at(1)
+        } else {
+            rest.split_at(0)
+        };
         let kind = match types::rewrite(kind, types::Place::Cast)? {
             Some((mut made, taken)) => {
                 made.extend_from_slice(&kind[taken..]);
@@ -83,22 +111,42 @@ fn parameters(body: &[Node]) -> Result<Vec<Node>, Error> {
         let name = render_trimmed(name);
         match mode.as_str() {
             "out" => returned.push(format!("inout {name} {kind} default null")),
-            "inout" if !returned.is_empty() => return Err(Error::unable("an INOUT argument behind an OUT argument")),
+            "inout" if !returned.is_empty() => {
+                return Err(Error::unable("an INOUT argument behind an OUT argument"));
+            }
             mode => passed.push(format!("{mode} {name} {kind}")),
         }
     }
     passed.append(&mut returned);
-    Ok(if passed.is_empty() { Vec::new() } else { vec![Node::made(passed.join(", ")).after("")] })
+    Ok(if passed.is_empty() {
+        Vec::new()
+    } else {
+        vec![Node::made(passed.join(", ")).after("")]
+    })
 }
 
 /// CREATE [OR REPLACE] FUNCTION … LANGUAGE sql.
-pub(super) fn create_function(nodes: &mut [Node], at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
-    let Some((target, taken)) = name_at(nodes, at + 1) else { return Err(Error::near("function")) };
-    let language = nodes.iter().position(|node| node.is("language")).and_then(|at| nodes.get(at + 1)).map(Node::lower);
+pub(super) fn create_function(
+    nodes: &mut [Node],
+    at: usize,
+    scope: &Scope<'_>,
+) -> Result<Draft, Error> {
+    let Some((target, taken)) = name_at(nodes, at + 1) else {
+        return Err(Error::near("function"));
+    };
+    let language = nodes
+        .iter()
+        .position(|node| node.is("language"))
+        .and_then(|at| nodes.get(at + 1))
+        .map(Node::lower);
     match language.as_deref() {
         Some("sql") => {}
         Some("plpythonu") => return Err(Error::refused("Python UDFs are not supported any more")),
-        Some(other) => return Err(Error::unable(&format!("CREATE FUNCTION … LANGUAGE {other}"))),
+        Some(other) => {
+            return Err(Error::unable(&format!(
+                "CREATE FUNCTION … LANGUAGE {other}"
+            )));
+        }
         None => return Err(Error::syntax("no language specified")),
     }
     let group = at + 1 + taken;
@@ -117,7 +165,13 @@ pub(super) fn create_function(nodes: &mut [Node], at: usize, scope: &Scope<'_>) 
         let mut tree = token::read(source)?;
         statement::names(&mut tree.nodes, scope.context)?;
         if !token::starts_query(&tree.nodes) {
-            return Err(Error::near(&tree.nodes.first().map(|node| node.text.clone()).unwrap_or_default()));
+            return Err(Error::near(
+                &tree
+                    .nodes
+                    .first()
+                    .map(|node| node.text.clone())
+                    .unwrap_or_default(),
+            ));
         }
         query::rewrite(&mut tree.nodes, &Scope::body(scope.context))?;
         node.text = format!("{quote}{}{quote}", tree.render());
@@ -127,14 +181,18 @@ pub(super) fn create_function(nodes: &mut [Node], at: usize, scope: &Scope<'_>) 
 
 /// CALL.
 pub(super) fn call(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
-    let Some((target, taken)) = name_at(nodes, 1) else { return Err(Error::near("call")) };
+    let Some((target, taken)) = name_at(nodes, 1) else {
+        return Err(Error::near("call"));
+    };
     let mut rest = nodes.split_off(1 + taken);
     expression::rewrite(&mut rest, scope)?;
     nodes.append(&mut rest);
     let mut draft = Draft::new(Kind::Call).on(target);
     if scope.context.in_transaction {
         // Handlers and NONATOMIC procedures must know that they cannot commit; the setting ends with the transaction.
-        draft.first.push(format!("select set_config('{SCHEMA}.atomic', 'on', true)"));
+        draft
+            .first
+            .push(format!("select set_config('{SCHEMA}.atomic', 'on', true)"));
     }
     Ok(draft)
 }
@@ -143,17 +201,30 @@ pub(super) fn call(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Er
 pub(super) fn drop(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
     let exists = nodes.get(2).is_some_and(|node| node.is("if"));
     let at = if exists { 4 } else { 2 };
-    let Some((target, taken)) = name_at(nodes, at) else { return Err(Error::near("procedure")) };
+    let Some((target, taken)) = name_at(nodes, at) else {
+        return Err(Error::near("procedure"));
+    };
     let draft = Draft::new(Kind::Ddl).on(target);
-    let Some(group) = nodes.get(at + taken).filter(|group| group.is_group()) else { return Ok(draft) };
+    let Some(group) = nodes.get(at + taken).filter(|group| group.is_group()) else {
+        return Ok(draft);
+    };
     let mut inputs = Vec::new();
     for item in split(&group.body, ",") {
         let mode = item.iter().take(2).position(|node| node.is_any(MODES));
         if mode.is_some_and(|at| item[at].is("out")) {
             continue;
         }
-        let rest: Vec<Node> = item.iter().enumerate().filter(|(index, _)| Some(*index) != mode).map(|(_, node)| node.clone()).collect();
-        let kind = if types::extent(&rest) < rest.len() { &rest[1..] } else { &rest[..] };
+        let rest: Vec<Node> = item
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != mode)
+            .map(|(_, node)| node.clone())
+            .collect();
+        let kind = if types::extent(&rest) < rest.len() {
+            &rest[1..]
+        } else {
+            &rest[..]
+        };
         let kind = match types::rewrite(kind, types::Place::Cast)? {
             Some((made, _)) => render(&made),
             None => render(kind),

@@ -3,9 +3,10 @@
 //! Works on source tokens before [`super::expression`] rewrites them. Must never decide by guessing whether a name is a
 //! column: that is the server's (see [`super::Context::with_alias`]).
 
+use super::dynamic::VALUE;
 use super::expression::{self, Scope};
-use super::token::{Node, Shape, render, render_trimmed, split};
-use super::{Error, pivot, refusal};
+use super::token::{Node, Shape, split};
+use super::{Error, pivot, qualify, refusal};
 
 /// Rewrites a query (with its WITH list, if any) and everything in it.
 pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
@@ -34,7 +35,10 @@ pub(super) fn main_statement(nodes: &[Node]) -> usize {
     }
     let mut index = 1;
     while let Some(node) = nodes.get(index) {
-        let ends = node.is_group() && !nodes.get(index + 1).is_some_and(|next| next.is("as") || next.is_symbol(","));
+        let ends = node.is_group()
+            && !nodes
+                .get(index + 1)
+                .is_some_and(|next| next.is("as") || next.is_symbol(","));
         index += 1;
         if ends {
             return index;
@@ -49,12 +53,16 @@ fn check_common_tables(nodes: &[Node], scope: &Scope<'_>) -> Result<(), Error> {
         if node.is("materialized") {
             return Err(Error::near(&node.text));
         }
-        if node.is_name() && before.is_some_and(|b| b.is_any(&["with", "recursive"]) || b.is_symbol(",")) {
+        if node.is_name()
+            && before.is_some_and(|b| b.is_any(&["with", "recursive"]) || b.is_symbol(","))
+        {
             scope.common.borrow_mut().insert(node.name());
         }
         if node.is_group() && before.is_some_and(|before| before.is("as")) {
             match node.body.first() {
-                Some(first) if first.is_any(&["insert", "update", "delete", "merge", "with", "values"]) => {
+                Some(first)
+                    if first.is_any(&["insert", "update", "delete", "merge", "with", "values"]) =>
+                {
                     return Err(Error::near(&first.text));
                 }
                 _ => {}
@@ -101,7 +109,10 @@ fn set_operation(nodes: Vec<Node>, scope: &Scope<'_>) -> Result<Vec<Node>, Error
     // ORDER BY, LIMIT and OFFSET behind the last operand belong to the whole.
     let tail = match operands.last_mut() {
         Some(last) => {
-            let cut = clauses(last).iter().find(|(clause, _)| matches!(*clause, "order" | "limit" | "offset")).map(|(_, at)| *at);
+            let cut = clauses(last)
+                .iter()
+                .find(|(clause, _)| matches!(*clause, "order" | "limit" | "offset"))
+                .map(|(_, at)| *at);
             cut.map(|at| last.split_off(at)).unwrap_or_default()
         }
         None => Vec::new(),
@@ -118,9 +129,10 @@ fn set_operation(nodes: Vec<Node>, scope: &Scope<'_>) -> Result<Vec<Node>, Error
 }
 
 /// Clauses of one SELECT on this level, in order of appearance, with the index of their first word.
-fn clauses(nodes: &[Node]) -> Vec<(&'static str, usize)> {
+pub(super) fn clauses(nodes: &[Node]) -> Vec<(&'static str, usize)> {
     let mut found: Vec<(&'static str, usize)> = Vec::new();
-    let next = |index: usize, words: &[&str]| nodes.get(index + 1).is_some_and(|node| node.is_any(words));
+    let next =
+        |index: usize, words: &[&str]| nodes.get(index + 1).is_some_and(|node| node.is_any(words));
     for (index, node) in nodes.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|at| nodes.get(at));
         if before.is_some_and(|before| before.is_symbol(".") || before.is("as")) {
@@ -154,8 +166,15 @@ fn clauses(nodes: &[Node]) -> Vec<(&'static str, usize)> {
 pub(super) fn into_target(nodes: &[Node]) -> Option<String> {
     let main = main_statement(nodes);
     let nodes = &nodes[main..];
-    let mut at = clauses(nodes).iter().find(|(clause, _)| *clause == "into")?.1 + 1;
-    while nodes.get(at).is_some_and(|node| node.is_any(&["temp", "temporary", "local", "table"])) {
+    let mut at = clauses(nodes)
+        .iter()
+        .find(|(clause, _)| *clause == "into")?
+        .1
+        + 1;
+    while nodes
+        .get(at)
+        .is_some_and(|node| node.is_any(&["temp", "temporary", "local", "table"]))
+    {
         at += 1;
     }
     Some(super::statement::name_at(nodes, at)?.0)
@@ -181,14 +200,22 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
         .iter()
         .find(|(clause, _)| *clause == "into")
         .map(|(_, at)| at + 1)
-        .filter(|at| !scope.body && nodes.get(*at).is_some_and(|node| node.text.starts_with("\"#")));
+        .filter(|at| {
+            !scope.body
+                && nodes
+                    .get(*at)
+                    .is_some_and(|node| node.text.starts_with("\"#"))
+        });
     if let Some(at) = temporary {
         nodes.insert(at, Node::word("temp"));
     }
     refusal::leader_only(nodes, scope)?;
     let mut list = 1;
     let mut distinct = None;
-    if nodes.get(list).is_some_and(|node| node.is_any(&["all", "distinct"])) {
+    if nodes
+        .get(list)
+        .is_some_and(|node| node.is_any(&["all", "distinct"]))
+    {
         if nodes.get(list + 1).is_some_and(|node| node.is("on")) {
             return Err(Error::refused("SELECT DISTINCT ON is not supported"));
         }
@@ -196,23 +223,39 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
         list += 1;
     }
     let limit = top(nodes, list)?;
+    truth_tests(&nodes[list.min(nodes.len())..list_end(nodes).max(list).min(nodes.len())])?;
     aliases(nodes, list, scope);
-    if let Some(at) = clauses(nodes).iter().find(|(clause, _)| *clause == "from").map(|(_, at)| *at) {
-        let end = clauses(nodes).iter().map(|(_, at)| *at).filter(|end| *end > at).min().unwrap_or(nodes.len());
+    if let Some(at) = clauses(nodes)
+        .iter()
+        .find(|(clause, _)| *clause == "from")
+        .map(|(_, at)| *at)
+    {
+        let end = clauses(nodes)
+            .iter()
+            .map(|(_, at)| *at)
+            .filter(|end| *end > at)
+            .min()
+            .unwrap_or(nodes.len());
         let rest = nodes.split_off(end);
         let mut from = nodes.split_off(at + 1);
         relations(&mut from)?;
         nodes.append(&mut from);
         nodes.extend(rest);
     }
-    if clauses(nodes).iter().any(|(clause, _)| *clause == "qualify") {
-        qualify(nodes, list, distinct.is_some(), scope)?;
+    if clauses(nodes)
+        .iter()
+        .any(|(clause, _)| *clause == "qualify")
+    {
+        qualify::rewrite(nodes, list, distinct.is_some(), scope)?;
     }
     if let Some(limit) = limit {
         nodes.push(Node::word("limit"));
         nodes.extend(limit);
         if operand {
-            let lead = nodes.first().map(|node| node.lead.clone()).unwrap_or_default();
+            let lead = nodes
+                .first()
+                .map(|node| node.lead.clone())
+                .unwrap_or_default();
             let group = Node::group(std::mem::take(nodes)).after(&lead);
             nodes.push(group);
         }
@@ -226,7 +269,13 @@ fn top(nodes: &mut Vec<Node>, at: usize) -> Result<Option<Vec<Node>>, Error> {
         return Ok(None);
     }
     let taken = match nodes.get(at + 1) {
-        Some(next) if matches!(next.shape, Shape::Number | Shape::Placeholder) || next.is_group() => 1,
+        Some(next)
+            if matches!(next.shape, Shape::Number | Shape::Placeholder) || next.is_group() =>
+        {
+            1
+        }
+        // A number that SQL built as text puts in.
+        Some(next) if next.text.starts_with(VALUE) => 1,
         Some(next) if next.is_symbol(":") => 2,
         _ => return Ok(None),
     };
@@ -239,21 +288,69 @@ fn top(nodes: &mut Vec<Node>, at: usize) -> Result<Option<Vec<Node>>, Error> {
 
 /// Words that end an operand as an operator or keyword, so that the next name is no alias.
 const NO_OPERAND: &[&str] = &[
-    "and", "or", "not", "in", "is", "like", "ilike", "similar", "to", "between", "from", "as", "distinct", "all", "any",
-    "some", "case", "when", "then", "else", "collate", "at", "time", "interval", "over", "escape", "select", "by", "asc",
-    "desc", "nulls", "top", "ignore", "respect", "approximate",
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "like",
+    "ilike",
+    "similar",
+    "to",
+    "between",
+    "from",
+    "as",
+    "distinct",
+    "all",
+    "any",
+    "some",
+    "case",
+    "when",
+    "then",
+    "else",
+    "collate",
+    "at",
+    "time",
+    "interval",
+    "over",
+    "escape",
+    "select",
+    "by",
+    "asc",
+    "desc",
+    "nulls",
+    "top",
+    "ignore",
+    "respect",
+    "approximate",
 ];
 
 /// Words that are never an alias.
 const NO_ALIAS: &[&str] = &[
-    "end", "null", "true", "false", "isnull", "notnull", "unknown", "sysdate", "current_date", "current_timestamp",
-    "current_user", "user", "nulls", "zone", "first", "last",
+    "end",
+    "null",
+    "true",
+    "false",
+    "isnull",
+    "notnull",
+    "unknown",
+    "sysdate",
+    "current_date",
+    "current_timestamp",
+    "current_user",
+    "user",
+    "nulls",
+    "zone",
+    "first",
+    "last",
 ];
 
 /// The item's alias and the index at which its expression ends.
 pub(super) fn item_alias(item: &[Node]) -> (Option<String>, usize) {
     let length = item.len();
-    let Some(last) = item.last().filter(|last| last.is_name() && length > 1) else { return (None, length) };
+    let Some(last) = item.last().filter(|last| last.is_name() && length > 1) else {
+        return (None, length);
+    };
     let before = &item[length - 2];
     if before.is("as") {
         return (Some(last.name()), length - 2);
@@ -274,13 +371,30 @@ fn list_end(nodes: &[Node]) -> usize {
     clauses(nodes).first().map_or(nodes.len(), |(_, at)| *at)
 }
 
+/// `column IS [NOT] TRUE` and the like are for WHERE only.
+fn truth_tests(list: &[Node]) -> Result<(), Error> {
+    for item in split(list, ",") {
+        let (_, end) = item_alias(item);
+        let truth = |node: &Node| node.is_any(&["true", "false", "unknown"]);
+        let tested = matches!(&item[..end], [column, is, value] if column.is_name() && is.is("is") && truth(value));
+        let negated = matches!(&item[..end], [column, is, not, value] if column.is_name() && is.is("is") && not.is("not") && truth(value));
+        if tested || negated {
+            return Err(Error::refused("Not implemented"));
+        }
+    }
+    Ok(())
+}
+
 /// Finds aliases used by later items of the list, and expands those the context asks for.
 fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
     if scope.body {
         return;
     }
     let end = list_end(nodes).max(list);
-    let mut items: Vec<Vec<Node>> = split(&nodes[list..end], ",").iter().map(|item| item.to_vec()).collect();
+    let mut items: Vec<Vec<Node>> = split(&nodes[list..end], ",")
+        .iter()
+        .map(|item| item.to_vec())
+        .collect();
     let mut known: Vec<(String, Vec<Node>)> = Vec::new();
     let mut changed = false;
     for item in &mut items {
@@ -290,8 +404,14 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
         }
         if let Some(alias) = alias {
             let definition = item[..expression_end].to_vec();
-            let same = definition.last().is_some_and(|node| node.is_name() && node.name() == alias);
-            if !(same && definition.iter().all(|node| node.is_name() || node.is_symbol("."))) {
+            let same = definition
+                .last()
+                .is_some_and(|node| node.is_name() && node.name() == alias);
+            if !(same
+                && definition
+                    .iter()
+                    .all(|node| node.is_name() || node.is_symbol(".")))
+            {
                 known.push((alias, definition));
             }
         }
@@ -309,12 +429,18 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
 }
 
 /// Replaces the bare name `alias` by its expression when the context says so; notes that it is used otherwise.
-fn expand(nodes: &mut [Node], alias: &str, definition: &[Node], scope: &Scope<'_>) -> bool {
+pub(super) fn expand(
+    nodes: &mut [Node],
+    alias: &str,
+    definition: &[Node],
+    scope: &Scope<'_>,
+) -> bool {
     let mut changed = false;
     for index in 0..nodes.len() {
         let after = nodes.get(index + 1);
         let called = after.is_some_and(|next| next.is_group() || next.is_symbol("."));
-        let qualified = index > 0 && (nodes[index - 1].is_symbol(".") || nodes[index - 1].is_symbol("::"));
+        let qualified =
+            index > 0 && (nodes[index - 1].is_symbol(".") || nodes[index - 1].is_symbol("::"));
         let node = &mut nodes[index];
         if node.shape == Shape::Group && !node.is_query() {
             changed |= expand(&mut node.body, alias, definition, scope);
@@ -332,10 +458,39 @@ fn expand(nodes: &mut [Node], alias: &str, definition: &[Node], scope: &Scope<'_
 }
 
 /// Words that follow a relation and are not its alias.
-const NO_RELATION_ALIAS: &[&str] = &[
-    "on", "using", "join", "left", "right", "full", "inner", "outer", "cross", "natural", "where", "group", "having",
-    "order", "limit", "offset", "union", "intersect", "except", "minus", "qualify", "set", "when", "pivot", "unpivot",
-    "window", "fetch", "for", "tablesample", "start", "connect", "with",
+pub(super) const NO_RELATION_ALIAS: &[&str] = &[
+    "on",
+    "using",
+    "join",
+    "left",
+    "right",
+    "full",
+    "inner",
+    "outer",
+    "cross",
+    "natural",
+    "where",
+    "group",
+    "having",
+    "order",
+    "limit",
+    "offset",
+    "union",
+    "intersect",
+    "except",
+    "minus",
+    "qualify",
+    "set",
+    "when",
+    "pivot",
+    "unpivot",
+    "window",
+    "fetch",
+    "for",
+    "tablesample",
+    "start",
+    "connect",
+    "with",
 ];
 
 /// A FROM list: aliases for subqueries without one, and what Redshift does not take as a relation.
@@ -346,10 +501,18 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
     while index < nodes.len() {
         let node = &nodes[index];
         let after_clause = node.is_any(&["where", "set", "group", "order", "having", "when", "on"]);
-        if node.is_any(&["lateral", "tablesample"]) && !nodes.get(index.wrapping_sub(1)).is_some_and(|b| b.is_symbol(".") || b.is("as")) {
+        if node.is_any(&["lateral", "tablesample"])
+            && !nodes
+                .get(index.wrapping_sub(1))
+                .is_some_and(|b| b.is_symbol(".") || b.is("as"))
+        {
             return Err(Error::near(&node.text));
         }
-        if node.is("with") && nodes.get(index + 1).is_some_and(|next| next.is("ordinality")) {
+        if node.is("with")
+            && nodes
+                .get(index + 1)
+                .is_some_and(|next| next.is("ordinality"))
+        {
             return Err(Error::near(&nodes[index + 1].text));
         }
         if node.is("rows") && nodes.get(index + 1).is_some_and(|next| next.is("from")) {
@@ -361,8 +524,9 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
             }
             if node.is_query() {
                 let next = nodes.get(index + 1);
-                let named = next
-                    .is_some_and(|next| next.shape == Shape::Made || next.is_name() && !next.is_any(NO_RELATION_ALIAS));
+                let named = next.is_some_and(|next| {
+                    next.shape == Shape::Made || next.is_name() && !next.is_any(NO_RELATION_ALIAS)
+                });
                 if !named {
                     nodes.insert(index + 1, Node::made(format!("as \"__subquery_{index}\"")));
                 }
@@ -372,159 +536,9 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
                 nodes[index].body = body;
             }
         }
-        expected = !after_clause && (nodes[index].is_any(&["from", "join", "using"]) || (nodes[index].is_symbol(",")));
+        expected = !after_clause
+            && (nodes[index].is_any(&["from", "join", "using"]) || (nodes[index].is_symbol(",")));
         index += 1;
     }
     Ok(())
-}
-
-/// QUALIFY: the query without it becomes a subquery that also computes the condition.
-fn qualify(nodes: &mut Vec<Node>, list: usize, distinct: bool, scope: &Scope<'_>) -> Result<(), Error> {
-    let found = clauses(nodes);
-    let start = |name: &str| found.iter().find(|(clause, _)| *clause == name).map(|(_, at)| *at);
-    let Some(at) = start("qualify") else { return Ok(()) };
-    let tail_at = ["order", "limit", "offset"].iter().filter_map(|name| start(name)).min().unwrap_or(nodes.len());
-    if tail_at < at {
-        return Err(Error::near("qualify"));
-    }
-    if start("into").is_some() {
-        return Err(Error::unable("QUALIFY in SELECT … INTO"));
-    }
-    let from_at = start("from").ok_or_else(|| Error::near("qualify"))?;
-    let from_end = found.iter().map(|(_, at)| *at).filter(|end| *end > from_at).min().unwrap_or(at);
-    let sources = &nodes[from_at + 1..from_end];
-
-    let mut condition = nodes[at + 1..tail_at].to_vec();
-    let mut inner: Vec<Node> = vec![Node::word("select")];
-    let mut outer: Vec<String> = Vec::new();
-    let mut names: Vec<String> = Vec::new();
-    let items = split(&nodes[list..from_at], ",");
-    let push = |inner: &mut Vec<Node>, expression: &[Node], name: &str| {
-        if inner.len() > 1 {
-            inner.push(Node::symbol(","));
-        }
-        inner.extend_from_slice(expression);
-        inner.push(Node::made(format!("as \"{name}\"")));
-    };
-    for (number, item) in items.iter().enumerate() {
-        if item.last().is_some_and(|last| last.is_symbol("*")) && item.len() != 2 {
-            let rows = match item.len() {
-                1 => relation_names(sources)?,
-                _ => vec![render_trimmed(&item[..item.len() - 2])],
-            };
-            for (row, relation) in rows.iter().enumerate() {
-                let name = format!("__r{number}_{row}");
-                push(&mut inner, &[Node::made(relation.clone())], &name);
-                outer.push(format!("(\"{name}\").*"));
-            }
-            continue;
-        }
-        let (alias, end) = item_alias(item);
-        let expression = &item[..end];
-        let own = alias.clone().unwrap_or_else(|| default_name(expression));
-        let name = format!("__c{number}");
-        outer.push(format!("\"{name}\" as \"{}\"", own.replace('"', "\"\"")));
-        if let Some(alias) = &alias {
-            if expression.iter().any(|node| node.is("over")) {
-                inline(&mut condition, alias, expression);
-            } else {
-                expand(&mut condition, alias, expression, scope);
-            }
-        }
-        names.push(own);
-        push(&mut inner, expression, &name);
-    }
-    push(&mut inner, &[Node::group(condition).after(" ")], "__qualify");
-
-    let mut tail = nodes[tail_at..].to_vec();
-    if tail.first().is_some_and(|node| node.is("order")) {
-        let end = tail.iter().position(|node| node.is_any(&["limit", "offset"])).unwrap_or(tail.len());
-        let mut order: Vec<String> = Vec::new();
-        for (number, item) in split(&tail[2..end], ",").iter().enumerate() {
-            let cut = item.iter().position(|node| node.is_any(&["asc", "desc", "nulls"])).unwrap_or(item.len());
-            let (key, direction) = item.split_at(cut);
-            let by_name = matches!(key, [only] if only.shape == Shape::Number || only.is_name() && names.contains(&only.name()));
-            if by_name {
-                order.push(render_trimmed(item));
-            } else {
-                let name = format!("__o{number}");
-                push(&mut inner, key, &name);
-                order.push(format!("\"{name}\"{}", render(direction)));
-            }
-        }
-        let rest = tail.split_off(end);
-        tail = vec![Node::made(format!("order by {}", order.join(", ")))];
-        tail.extend(rest);
-    }
-    inner.extend_from_slice(&nodes[from_at..at]);
-    let lead = nodes.first().map(|node| node.lead.clone()).unwrap_or_default();
-    let mut made = vec![
-        Node::word("select").after(&lead),
-        Node::made(format!("{}{} from", if distinct { "distinct " } else { "" }, outer.join(", "))),
-        Node::group(inner).after(" "),
-        Node::made("as \"__qualified\" where \"__qualify\""),
-    ];
-    made.extend(tail);
-    *nodes = made;
-    Ok(())
-}
-
-fn inline(nodes: &mut [Node], alias: &str, definition: &[Node]) {
-    for index in 0..nodes.len() {
-        let qualified = index > 0 && nodes[index - 1].is_symbol(".");
-        let node = &mut nodes[index];
-        if node.shape == Shape::Group && !node.is_query() {
-            inline(&mut node.body, alias, definition);
-        } else if node.is_name() && !qualified && node.name() == alias {
-            let lead = std::mem::take(&mut node.lead);
-            *node = Node::group(definition.to_vec()).after(&lead);
-        }
-    }
-}
-
-/// The column name PostgreSQL gives an expression without alias.
-fn default_name(expression: &[Node]) -> String {
-    let column = expression.iter().all(|node| node.is_name() || node.is_symbol("."));
-    match expression {
-        [.., last] if column => last.name(),
-        [name, group, ..] if name.is_name() && group.is_group() => match name.lower().as_str() {
-            "dateadd" => "date_add".to_owned(),
-            "datediff" => "date_diff".to_owned(),
-            "date_part" => "pgdate_part".to_owned(),
-            "extract" => "date_part".to_owned(),
-            "nvl" => "coalesce".to_owned(),
-            "nvl2" | "decode" => "case".to_owned(),
-            other => other.to_owned(),
-        },
-        [first, ..] if first.is("case") => "case".to_owned(),
-        _ => "?column?".to_owned(),
-    }
-}
-
-/// Names under which the relations of a FROM list can be referred to.
-fn relation_names(nodes: &[Node]) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    let mut expected = true;
-    for (index, node) in nodes.iter().enumerate() {
-        if node.is_any(&["using", "natural"]) {
-            return Err(Error::unable("QUALIFY with SELECT * over JOIN … USING or NATURAL JOIN"));
-        }
-        if expected && (node.is_name() || node.is_group()) {
-            let rest = &nodes[index..];
-            let taken = super::statement::name_at(rest, 0).map_or(1, |(_, taken)| taken);
-            let mut alias = rest.get(taken);
-            if alias.is_some_and(|alias| alias.is("as")) {
-                alias = rest.get(taken + 1);
-            }
-            let name = match alias {
-                Some(alias) if alias.is_name() && !alias.is_any(NO_RELATION_ALIAS) => render_trimmed(std::slice::from_ref(alias)),
-                Some(made) if made.shape == Shape::Made => made.text.trim_start_matches("as ").to_owned(),
-                _ if node.is_name() => render_trimmed(&rest[taken - 1..taken]),
-                _ => return Err(Error::unable("QUALIFY with SELECT * over a bracketed join")),
-            };
-            names.push(name);
-        }
-        expected = node.is_symbol(",") || node.is("join");
-    }
-    Ok(names)
 }

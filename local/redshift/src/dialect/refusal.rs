@@ -8,24 +8,136 @@ use super::token::{Node, Shape, split};
 /// Functions that PostgreSQL has and Redshift lists as unsupported (developer guide, "Unsupported PostgreSQL functions").
 /// A call is renamed so that PostgreSQL itself answers `function … does not exist` with the argument types.
 const UNSUPPORTED: &[&str] = &[
-    "string_agg", "array_agg", "every", "xmlagg", "xml_agg", "corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy",
-    "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "clock_timestamp",
-    "statement_timestamp", "justify_days", "justify_hours", "justify_interval", "pg_sleep", "pg_sleep_for",
-    "pg_sleep_until", "transaction_timestamp", "div", "setseed", "width_bucket", "generate_subscripts", "bit_length",
-    "convert_from", "convert_to", "encode", "format", "quote_nullable", "regexp_matches", "regexp_match",
-    "regexp_split_to_array", "regexp_split_to_table", "regexp_like", "array_append", "array_cat", "array_dims",
-    "array_fill", "array_length", "array_lower", "array_ndims", "array_position", "array_positions", "array_prepend",
-    "array_remove", "array_replace", "array_to_string", "string_to_array", "string_to_table", "unnest", "cardinality",
-    "trim_array", "pg_advisory_lock", "pg_advisory_unlock", "pg_advisory_xact_lock", "pg_try_advisory_lock",
-    "pg_try_advisory_xact_lock", "nextval", "currval", "setval", "lastval", "to_tsvector", "to_tsquery", "inet_client_addr",
-    "inet_client_port", "inet_server_addr", "inet_server_port", "pg_conf_load_time", "pg_is_other_temp_schema",
-    "pg_listening_channels", "pg_my_temp_schema", "pg_postmaster_start_time", "pg_trigger_depth", "current_query",
-    "gen_random_uuid", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "json_build_object",
-    "json_build_array", "jsonb_build_object", "jsonb_build_array", "row_to_json", "to_json", "to_jsonb", "json_each",
-    "jsonb_each", "json_array_elements", "jsonb_array_elements", "json_populate_record", "jsonb_set", "make_date",
-    "make_time", "make_timestamp", "make_timestamptz", "make_interval", "date_bin", "num_nulls", "num_nonnulls", "pg_read_file", "pg_ls_dir", "lo_import", "query_to_xml", "starts_with", "xmlparse", "xmlelement",
-    "sha224", "sha256", "sha384", "sha512", "gcd", "lcm", "min_scale", "trim_scale", "erf", "log10", "concat_ws",
-    "parse_ident", "unistr", "normalize", "to_regclass", "pg_get_function_result", "dblink",
+    "string_agg",
+    "array_agg",
+    "every",
+    "xmlagg",
+    "xml_agg",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "clock_timestamp",
+    "statement_timestamp",
+    "justify_days",
+    "justify_hours",
+    "justify_interval",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "transaction_timestamp",
+    "div",
+    "setseed",
+    "width_bucket",
+    "generate_subscripts",
+    "bit_length",
+    "convert_from",
+    "convert_to",
+    "encode",
+    "format",
+    "quote_nullable",
+    "regexp_matches",
+    "regexp_match",
+    "regexp_split_to_array",
+    "regexp_split_to_table",
+    "regexp_like",
+    "array_append",
+    "array_cat",
+    "array_dims",
+    "array_fill",
+    "array_length",
+    "array_lower",
+    "array_ndims",
+    "array_position",
+    "array_positions",
+    "array_prepend",
+    "array_remove",
+    "array_replace",
+    "array_to_string",
+    "string_to_array",
+    "string_to_table",
+    "cardinality",
+    "trim_array",
+    "pg_advisory_lock",
+    "pg_advisory_unlock",
+    "pg_advisory_xact_lock",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_xact_lock",
+    "nextval",
+    "currval",
+    "setval",
+    "lastval",
+    "to_tsvector",
+    "to_tsquery",
+    "inet_client_addr",
+    "inet_client_port",
+    "inet_server_addr",
+    "inet_server_port",
+    "pg_conf_load_time",
+    "pg_is_other_temp_schema",
+    "pg_listening_channels",
+    "pg_my_temp_schema",
+    "pg_postmaster_start_time",
+    "pg_trigger_depth",
+    "current_query",
+    "gen_random_uuid",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "json_build_object",
+    "json_build_array",
+    "jsonb_build_object",
+    "jsonb_build_array",
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
+    "json_each",
+    "jsonb_each",
+    "json_array_elements",
+    "jsonb_array_elements",
+    "json_populate_record",
+    "jsonb_set",
+    "make_date",
+    "make_time",
+    "make_timestamp",
+    "make_timestamptz",
+    "make_interval",
+    "date_bin",
+    "num_nulls",
+    "num_nonnulls",
+    "pg_read_file",
+    "pg_ls_dir",
+    "lo_import",
+    "query_to_xml",
+    "starts_with",
+    "xmlparse",
+    "xmlelement",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "gcd",
+    "lcm",
+    "min_scale",
+    "trim_scale",
+    "erf",
+    "log10",
+    "concat_ws",
+    "parse_ident",
+    "unistr",
+    "normalize",
+    "to_regclass",
+    "pg_get_function_result",
+    "dblink",
 ];
 
 /// Marks a function name as unknown to Redshift. PostgreSQL quotes the name it does not find together with the argument
@@ -38,25 +150,75 @@ pub(super) fn unsupported_function(name: &str) -> bool {
     UNSUPPORTED.contains(&name)
 }
 
+/// Functions Redshift has and this stand-in does not.
+const UNABLE: &[&str] = &[
+    "unnest",
+    "farmfingerprint64",
+    "soundex",
+    "difference",
+    "to_varbyte",
+    "from_varbyte",
+    "from_hex",
+    "to_geohash",
+    "geometrytype",
+    "object_transform",
+    "text_to_int_alt",
+    "text_to_numeric_alt",
+    "hll_create_sketch",
+    "hll_cardinality",
+    "hll_combine",
+    "hll_combine_sketches",
+    "explain_model",
+    "murmur3_32_hash",
+    "interval_to_text",
+    "json_extract_path",
+    "getbit",
+    "pg_last_copy_id",
+    "pg_last_copy_count",
+    "pg_last_query_id",
+    "pg_last_unload_id",
+    "pg_last_unload_count",
+    "last_user_query_id",
+    "pg_get_late_binding_view_cols",
+    "pg_get_cols",
+    "mv_refresh_summary",
+    "collate",
+];
+
+/// Redshift has this function, this stand-in does not.
+pub(super) fn unable_function(name: &str) -> bool {
+    UNABLE.contains(&name) || name.starts_with("st_")
+}
+
 /// Refusals that one node and its neighbours decide.
 pub(super) fn expression(node: &Node, before: Option<&Node>, rest: &[Node]) -> Result<(), Error> {
     let next = rest.first();
     let after_alias = before.is_some_and(|before| before.is("as"));
     match node.lower().as_str() {
-        "distinct" if before.is_some_and(|b| b.is_any(&["is", "not"])) && next.is_some_and(|n| n.is("from")) => {
+        "distinct"
+            if before.is_some_and(|b| b.is_any(&["is", "not"]))
+                && next.is_some_and(|n| n.is("from")) =>
+        {
             Err(Error::near("distinct"))
         }
         "array" if next.is_some_and(|next| next.text == "[") => Err(Error::near("[")),
         "row" if !after_alias && next.is_some_and(Node::is_group) => Err(Error::near("row")),
         "filter"
             if before.is_some_and(Node::is_group)
-                && next.is_some_and(|group| group.is_group() && group.body.first().is_some_and(|n| n.is("where"))) =>
+                && next.is_some_and(|group| {
+                    group.is_group() && group.body.first().is_some_and(|n| n.is("where"))
+                }) =>
         {
             Err(Error::near("("))
         }
         "current_catalog" if !after_alias => Err(Error::near("current_catalog")),
-        "over" if before.is_some_and(Node::is_group) && next.is_some_and(|next| next.shape == Shape::Word) => {
-            Err(Error::near(&next.map(|next| next.text.clone()).unwrap_or_default()))
+        "over"
+            if before.is_some_and(Node::is_group)
+                && next.is_some_and(|next| next.shape == Shape::Word) =>
+        {
+            Err(Error::near(
+                &next.map(|next| next.text.clone()).unwrap_or_default(),
+            ))
         }
         _ if node.is_group() && node.body.len() == 1 && node.body[0].is_symbol("+") => {
             Err(Error::unable("outer join operator (+)"))
@@ -66,26 +228,45 @@ pub(super) fn expression(node: &Node, before: Option<&Node>, rest: &[Node]) -> R
 }
 
 /// Window functions that take no frame.
-const RANKING: &[&str] = &["rank", "dense_rank", "row_number", "ntile", "percent_rank", "cume_dist", "lag", "lead"];
+const RANKING: &[&str] = &[
+    "rank",
+    "dense_rank",
+    "row_number",
+    "ntile",
+    "percent_rank",
+    "cume_dist",
+    "lag",
+    "lead",
+];
 
 /// The window specification of `function`: only ROWS frames, and aggregates with ORDER BY need one.
 pub(super) fn window(function: &str, specification: &Node) -> Result<(), Error> {
     let body = &specification.body;
     for (index, node) in body.iter().enumerate() {
-        if node.is_any(&["range", "groups"]) && body.get(index + 1).is_some_and(|next| next.is_any(&["between", "unbounded", "current"]) || next.shape == Shape::Number) {
+        if node.is_any(&["range", "groups"])
+            && body.get(index + 1).is_some_and(|next| {
+                next.is_any(&["between", "unbounded", "current"]) || next.shape == Shape::Number
+            })
+        {
             return Err(Error::near(&node.text));
         }
         if node.is("exclude") {
             return Err(Error::near(&node.text));
         }
     }
-    let ordered = body.windows(2).any(|pair| pair[0].is("order") && pair[1].is("by"));
+    let ordered = body
+        .windows(2)
+        .any(|pair| pair[0].is("order") && pair[1].is("by"));
     let framed = body.iter().any(|node| node.is("rows"));
     if ordered && !framed && !RANKING.contains(&function) {
-        return Err(Error::refused("Aggregate window functions with an ORDER BY clause require a frame clause"));
+        return Err(Error::refused(
+            "Aggregate window functions with an ORDER BY clause require a frame clause",
+        ));
     }
     if framed && RANKING.contains(&function) {
-        return Err(Error::refused(format!("Window function {function} does not support a frame clause")));
+        return Err(Error::refused(format!(
+            "Window function {function} does not support a frame clause"
+        )));
     }
     Ok(())
 }
@@ -93,16 +274,41 @@ pub(super) fn window(function: &str, specification: &Node) -> Result<(), Error> 
 /// Refusals in INSERT, UPDATE, DELETE.
 pub(super) fn write(nodes: &[Node]) -> Result<(), Error> {
     for (index, node) in nodes.iter().enumerate() {
-        if node.is("returning") && !nodes.get(index.wrapping_sub(1)).is_some_and(|before| before.is_symbol(".") || before.is("as")) {
+        if node.is("returning")
+            && !nodes
+                .get(index.wrapping_sub(1))
+                .is_some_and(|before| before.is_symbol(".") || before.is("as"))
+        {
             return Err(Error::near(&node.text));
         }
         if node.is("on") && nodes.get(index + 1).is_some_and(|next| next.is("conflict")) {
             return Err(Error::near(&node.text));
         }
     }
+    for (index, node) in nodes.iter().enumerate() {
+        let next = nodes.get(index + 1);
+        let only = node.is("only")
+            && next.is_some_and(Node::is_name)
+            && index
+                .checked_sub(1)
+                .is_some_and(|at| nodes[at].is_any(&["from", "update", "into"]));
+        let rows = node.is("set") && next.is_some_and(Node::is_group);
+        if only
+            || node.is("overriding")
+            || node.is("current") && next.is_some_and(|next| next.is("of"))
+        {
+            return Err(Error::near(&node.text));
+        }
+        if rows {
+            return Err(Error::near("("));
+        }
+    }
     if let Some(at) = nodes.iter().position(|node| node.is("values")) {
         let rows = split(&nodes[at + 1..], ",");
-        let subquery = |row: &[Node]| row.iter().any(|group| group.body.iter().any(Node::is_query));
+        let subquery = |row: &[Node]| {
+            row.iter()
+                .any(|group| group.body.iter().any(Node::is_query))
+        };
         if rows.len() > 1 && rows.iter().any(|row| subquery(row)) {
             return Err(Error::refused("can't use subqueries in multi-row VALUES"));
         }
@@ -112,28 +318,63 @@ pub(super) fn write(nodes: &[Node]) -> Result<(), Error> {
 
 /// Functions that only the leader node has: not together with a user table.
 const LEADER_ONLY: &[&str] = &[
-    "now", "age", "isfinite", "current_schema", "current_schemas", "has_database_privilege", "has_schema_privilege",
-    "has_table_privilege", "version", "generate_series", "to_ascii", "get_byte", "set_byte", "set_bit",
+    "now",
+    "age",
+    "isfinite",
+    "current_schema",
+    "current_schemas",
+    "has_database_privilege",
+    "has_schema_privilege",
+    "has_table_privilege",
+    "version",
+    "generate_series",
+    "to_ascii",
+    "get_byte",
+    "set_byte",
+    "set_bit",
 ];
 
 /// The same without brackets.
-const LEADER_ONLY_WORDS: &[&str] = &["current_timestamp", "localtime", "localtimestamp", "current_time", "current_schema"];
+const LEADER_ONLY_WORDS: &[&str] = &[
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "current_time",
+    "current_schema",
+];
+
+/// How the names of catalogs and system views begin.
+const CATALOGS: &[&str] = &[
+    "pg_",
+    "stl_",
+    "stv_",
+    "svl_",
+    "svv_",
+    "svcs_",
+    "sys_",
+    "information_schema",
+];
 
 /// A SELECT that reads a user table cannot call functions of the leader node.
 pub(super) fn leader_only(nodes: &[Node], scope: &Scope<'_>) -> Result<(), Error> {
-    let Some(from) = nodes.iter().position(|node| node.is("from")) else { return Ok(()) };
-    let user_table = (from..nodes.len()).any(|index| {
-        let (node, next) = (&nodes[index], nodes.get(index + 1));
-        let starts = index > from && (nodes[index - 1].is_any(&["from", "join"]) || nodes[index - 1].is_symbol(","));
+    let Some(from) = nodes.iter().position(|node| node.is("from")) else {
+        return Ok(());
+    };
+    let user_table = (from + 1..nodes.len()).any(|index| {
+        let (node, before) = (&nodes[index], &nodes[index - 1]);
+        let relation = before.is_any(&["from", "join"]) || before.is_symbol(",");
         let name = node.name();
-        starts
+        relation
             && node.is_name()
-            && !next.is_some_and(Node::is_group)
-            && !["pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_", "information_schema"].iter().any(|p| name.starts_with(p))
-            && !(next.is_some_and(|next| next.is_symbol(".")) && nodes.get(index + 2).is_some_and(|node| node.name().starts_with("pg_")))
+            && !nodes.get(index + 1).is_some_and(Node::is_group)
+            && !CATALOGS.iter().any(|prefix| name.starts_with(prefix))
             && !scope.common.borrow().contains(&name)
     });
-    if user_table { leader_call(nodes) } else { Ok(()) }
+    if user_table {
+        leader_call(nodes)
+    } else {
+        Ok(())
+    }
 }
 
 fn leader_call(nodes: &[Node]) -> Result<(), Error> {
@@ -144,7 +385,9 @@ fn leader_call(nodes: &[Node]) -> Result<(), Error> {
         }
         let called = nodes.get(index + 1).is_some_and(Node::is_group);
         if called && node.is("substr") {
-            return Err(Error::refused("SUBSTR() function is not supported (Hint: use SUBSTRING instead)"));
+            return Err(Error::refused(
+                "SUBSTR() function is not supported (Hint: use SUBSTRING instead)",
+            ));
         }
         if called && node.is_any(LEADER_ONLY) || !called && node.is_any(LEADER_ONLY_WORDS) {
             return Err(Error::refused(

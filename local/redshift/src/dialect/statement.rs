@@ -3,7 +3,9 @@
 
 use super::expression::{self, Scope};
 use super::token::{self, Node, Shape, Tree};
-use super::{Command, Context, Error, Kind, Translation, procedure, query, refusal, table, utility};
+use super::{
+    Command, Context, Error, Kind, Translation, procedure, query, refusal, table, utility,
+};
 
 /// Longest name PostgreSQL keeps; Redshift keeps 127 bytes. A longer one would be cut and could meet another.
 const LONGEST_NAME: usize = 63;
@@ -22,7 +24,14 @@ pub(super) struct Draft {
 
 impl Draft {
     pub fn new(kind: Kind) -> Self {
-        Self { kind, target: None, returns_rows: kind == Kind::Select, in_block: true, commits: false, first: Vec::new() }
+        Self {
+            kind,
+            target: None,
+            returns_rows: kind == Kind::Select,
+            in_block: true,
+            commits: false,
+            first: Vec::new(),
+        }
     }
 
     pub fn on(mut self, target: String) -> Self {
@@ -57,7 +66,9 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
         }
     }
     if tree.nodes.iter().any(|node| node.is_symbol(";")) {
-        return Err(Error::syntax("cannot insert multiple commands into a prepared statement"));
+        return Err(Error::syntax(
+            "cannot insert multiple commands into a prepared statement",
+        ));
     }
     let scope = Scope::new(context);
     if tree.nodes.is_empty() {
@@ -70,10 +81,19 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
 
 fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
     let aliases = scope.lateral.take();
-    let mut statements: Vec<Command> =
-        draft.first.into_iter().map(|sql| Command { sql, lateral_aliases: Default::default() }).collect();
+    let mut statements: Vec<Command> = draft
+        .first
+        .into_iter()
+        .map(|sql| Command {
+            sql,
+            lateral_aliases: Default::default(),
+        })
+        .collect();
     if let Some(tree) = tree {
-        statements.push(Command { sql: tree.render(), lateral_aliases: aliases });
+        statements.push(Command {
+            sql: tree.render(),
+            lateral_aliases: aliases,
+        });
     }
     Translation {
         kind: draft.kind,
@@ -89,8 +109,12 @@ fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
 pub(super) fn names(nodes: &mut [Node], context: &Context) -> Result<(), Error> {
     for node in nodes {
         match node.shape {
-            Shape::Text if node.text.starts_with('\'') && node.text.contains('\\') => node.text.insert(0, 'E'),
-            Shape::Quoted if !context.case_sensitive_identifiers => node.text = node.text.to_ascii_lowercase(),
+            Shape::Text if node.text.starts_with('\'') && node.text.contains('\\') => {
+                node.text.insert(0, 'E')
+            }
+            Shape::Quoted if !context.case_sensitive_identifiers => {
+                node.text = node.text.to_ascii_lowercase()
+            }
             Shape::Word if node.text.starts_with('#') => {
                 node.text = format!("\"{}\"", node.text.to_lowercase());
                 node.shape = Shape::Quoted;
@@ -99,7 +123,9 @@ pub(super) fn names(nodes: &mut [Node], context: &Context) -> Result<(), Error> 
             _ => {}
         }
         if node.is_name() && node.name().len() > LONGEST_NAME {
-            return Err(Error::unable(&format!("a name longer than {LONGEST_NAME} bytes")));
+            return Err(Error::unable(&format!(
+                "a name longer than {LONGEST_NAME} bytes"
+            )));
         }
     }
     Ok(())
@@ -107,7 +133,9 @@ pub(super) fn names(nodes: &mut [Node], context: &Context) -> Result<(), Error> 
 
 /// Rewrites one statement in place and says what it is.
 pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
-    let Some(first) = nodes.first() else { return Ok(Draft::new(Kind::Empty)) };
+    let Some(first) = nodes.first() else {
+        return Ok(Draft::new(Kind::Empty));
+    };
     let word = first.lower();
     match word.as_str() {
         "select" => select(nodes, scope),
@@ -127,8 +155,13 @@ pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft,
 pub(super) fn name_at(nodes: &[Node], at: usize) -> Option<(String, usize)> {
     let mut parts = vec![nodes.get(at).filter(|node| node.is_name())?.name()];
     let mut taken = 1;
-    while nodes.get(at + taken).is_some_and(|node| node.is_symbol(".")) {
-        let Some(part) = nodes.get(at + taken + 1).filter(|node| node.is_name()) else { break };
+    while nodes
+        .get(at + taken)
+        .is_some_and(|node| node.is_symbol("."))
+    {
+        let Some(part) = nodes.get(at + taken + 1).filter(|node| node.is_name()) else {
+            break;
+        };
         parts.push(part.name());
         taken += 2;
     }
@@ -164,9 +197,14 @@ fn with(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
 fn insert(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     refusal::write(nodes)?;
     let into = usize::from(nodes.get(1).is_some_and(|node| node.is("into")));
-    let Some((target, taken)) = name_at(nodes, 1 + into) else { return Err(Error::near("insert")) };
+    let Some((target, taken)) = name_at(nodes, 1 + into) else {
+        return Err(Error::near("insert"));
+    };
     let mut at = 1 + into + taken;
-    if nodes.get(at).is_some_and(|node| node.is_group() && !node.is_query()) {
+    if nodes
+        .get(at)
+        .is_some_and(|node| node.is_group() && !node.is_query())
+    {
         at += 1;
     }
     let mut rest = nodes.split_off(at);
@@ -197,9 +235,16 @@ fn write(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
         }
         _ => {}
     }
-    let Some((target, taken)) = name_at(nodes, at) else { return Err(Error::near(word)) };
+    let Some((target, taken)) = name_at(nodes, at) else {
+        return Err(Error::near(word));
+    };
     if word == "merge" && !nodes.get(at + taken).is_some_and(|node| node.is("using")) {
-        return Err(Error::near(&nodes.get(at + taken).map(|node| node.text.clone()).unwrap_or_default()));
+        return Err(Error::near(
+            &nodes
+                .get(at + taken)
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        ));
     }
     let mut rest = nodes.split_off(at + taken);
     query::relations(&mut rest)?;

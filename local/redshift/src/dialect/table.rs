@@ -2,42 +2,72 @@
 //! not have. Keys are accepted and not enforced; a primary key keeps its NOT NULL.
 //! Must never leave a constraint that PostgreSQL would enforce and Redshift would not.
 
-use super::expression::{self, Scope};
+use super::expression::Scope;
 use super::statement::{Draft, name_at};
-use super::token::{Node, Shape, render_trimmed, split};
-use super::{Error, Kind, procedure, query, types};
+use super::token::{Node, render_trimmed};
+use super::{Error, Kind, column, procedure, query, types};
 
 /// Objects PostgreSQL creates and Redshift does not have.
 const UNKNOWN_OBJECTS: &[&str] = &[
-    "index", "unique", "trigger", "constraint", "sequence", "domain", "type", "rule", "extension", "aggregate", "operator",
-    "cast", "tablespace", "collation", "conversion", "event", "foreign", "server", "publication", "subscription",
-    "statistics", "policy", "text", "transform", "access", "unlogged", "global", "recursive", "language", "routine",
+    "index",
+    "unique",
+    "trigger",
+    "constraint",
+    "sequence",
+    "domain",
+    "type",
+    "rule",
+    "extension",
+    "aggregate",
+    "operator",
+    "cast",
+    "tablespace",
+    "collation",
+    "conversion",
+    "event",
+    "foreign",
+    "server",
+    "publication",
+    "subscription",
+    "statistics",
+    "policy",
+    "text",
+    "transform",
+    "access",
+    "unlogged",
+    "global",
+    "recursive",
+    "language",
+    "routine",
 ];
 
 /// Objects Redshift has and this stand-in does not.
-const UNABLE_OBJECTS: &[&str] =
-    &["external", "model", "datashare", "library", "rls", "masking", "identity", "protected", "integration"];
-
-/// Words that are reserved in Redshift and not in PostgreSQL, as column names (developer guide, "Reserved words").
-const RESERVED: &[&str] = &[
-    "aes128", "aes256", "allowoverwrite", "authorization", "az64", "backup", "binary", "blanksasnull", "bytedict", "bzip2",
-    "connect", "credentials", "current_user_id", "deflate", "defrag", "delta", "delta32k", "disable", "emptyasnull",
-    "enable", "encode", "encrypt", "encryption", "explicit", "freeze", "globaldict256", "globaldict64k", "gzip",
-    "identity", "ignore", "isnull", "lun", "luns", "lzo", "lzop", "minus", "mostly8", "mostly16", "mostly32", "natural",
-    "new", "notnull", "nulls", "off", "offline", "oid", "old", "open", "overlaps", "parallel", "partition", "percent",
-    "permissions", "pivot", "raw", "readratio", "recover", "rejectlog", "resort", "respect", "restore", "snapshot",
-    "start", "sysdate", "system", "tag", "tdes", "text255", "text32k", "top", "truncatecolumns", "unnest", "unpivot",
-    "verbose", "wallet", "without", "timestamp", "interval", "language",
+const UNABLE_OBJECTS: &[&str] = &[
+    "external",
+    "model",
+    "datashare",
+    "library",
+    "rls",
+    "masking",
+    "identity",
+    "protected",
+    "integration",
 ];
 
 fn no_command(words: &str) -> Error {
-    Error::refused(format!("SQL command \"{}\" not supported on Redshift tables.", words.to_uppercase()))
+    Error::refused(format!(
+        "SQL command \"{}\" not supported on Redshift tables.",
+        words.to_uppercase()
+    ))
 }
 
 /// CREATE …
 pub(super) fn create(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     let mut at = 1;
-    while nodes.get(at).is_some_and(|node| node.is_any(&["or", "replace", "local", "temp", "temporary"])) {
+    while nodes
+        .get(at)
+        .is_some_and(|node| node.is_any(&["or", "replace", "local", "temp", "temporary"]))
+    {
         at += 1;
     }
     let word = nodes.get(at).map(Node::lower).unwrap_or_default();
@@ -54,27 +84,47 @@ pub(super) fn create(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
             }
             Ok(Draft::new(Kind::Ddl))
         }
-        "database" => Draft::new(Kind::Ddl).alone("CREATE DATABASE", scope).and(Err(Error::unable("CREATE DATABASE"))),
+        "database" => Draft::new(Kind::Ddl)
+            .alone("CREATE DATABASE", scope)
+            .and(Err(Error::unable("CREATE DATABASE"))),
         _ if UNABLE_OBJECTS.contains(&word.as_str()) => {
-            let next = nodes.get(at + 1).map(|node| node.text.to_uppercase()).unwrap_or_default();
-            Err(Error::unable(&format!("CREATE {} {next}", word.to_uppercase())))
+            let next = nodes
+                .get(at + 1)
+                .map(|node| node.text.to_uppercase())
+                .unwrap_or_default();
+            Err(Error::unable(&format!(
+                "CREATE {} {next}",
+                word.to_uppercase()
+            )))
         }
         _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("create {word}"))),
-        _ => Err(Error::near(&nodes.get(at).map(|node| node.text.clone()).unwrap_or_default())),
+        _ => Err(Error::near(
+            &nodes
+                .get(at)
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        )),
     }
 }
 
 fn skip_if_exists(nodes: &[Node], mut at: usize) -> usize {
-    while nodes.get(at).is_some_and(|node| node.is_any(&["if", "not", "exists"])) {
+    while nodes
+        .get(at)
+        .is_some_and(|node| node.is_any(&["if", "not", "exists"]))
+    {
         at += 1;
     }
     at
 }
 
 fn create_schema(nodes: &mut Vec<Node>, at: usize) -> Result<Draft, Error> {
-    let target = name_at(nodes, skip_if_exists(nodes, at + 1)).map(|(name, _)| name).unwrap_or_default();
+    let target = name_at(nodes, skip_if_exists(nodes, at + 1))
+        .map(|(name, _)| name)
+        .unwrap_or_default();
     if let Some(quota) = nodes.iter().position(|node| node.is("quota")) {
-        let unlimited = nodes.get(quota + 1).is_some_and(|node| node.is("unlimited"));
+        let unlimited = nodes
+            .get(quota + 1)
+            .is_some_and(|node| node.is("unlimited"));
         nodes.drain(quota..(quota + if unlimited { 2 } else { 3 }).min(nodes.len()));
     }
     Ok(Draft::new(Kind::Ddl).on(target))
@@ -82,9 +132,15 @@ fn create_schema(nodes: &mut Vec<Node>, at: usize) -> Result<Draft, Error> {
 
 fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
     let name = skip_if_exists(nodes, at + 1);
-    let Some((target, taken)) = name_at(nodes, name) else { return Err(Error::near("table")) };
+    let Some((target, taken)) = name_at(nodes, name) else {
+        return Err(Error::near("table"));
+    };
     let mut rest = nodes.split_off(name + taken);
-    if target.starts_with('#') && !nodes[1..at].iter().any(|node| node.is_any(&["temp", "temporary"])) {
+    if target.starts_with('#')
+        && !nodes[1..at]
+            .iter()
+            .any(|node| node.is_any(&["temp", "temporary"]))
+    {
         nodes.insert(at, Node::word("temp"));
     }
     let mut columns = None;
@@ -99,7 +155,12 @@ fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<D
         let mut query = rest.split_off(1);
         nodes.extend(rest);
         if !super::token::starts_query(&query) {
-            return Err(Error::near(&query.first().map(|node| node.text.clone()).unwrap_or_default()));
+            return Err(Error::near(
+                &query
+                    .first()
+                    .map(|node| node.text.clone())
+                    .unwrap_or_default(),
+            ));
         }
         query::rewrite(&mut query, scope)?;
         nodes.extend(query);
@@ -108,8 +169,10 @@ fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<D
     if let Some(node) = rest.first() {
         return Err(Error::near(&node.text));
     }
-    let Some(mut columns) = columns else { return Err(Error::syntax("syntax error at end of input")) };
-    columns.body = definitions(&columns.body, &table, scope)?;
+    let Some(mut columns) = columns else {
+        return Err(Error::syntax("syntax error at end of input"));
+    };
+    columns.body = column::definitions(&columns.body, &table, scope)?;
     nodes.push(columns);
     Ok(draft)
 }
@@ -127,7 +190,9 @@ fn attributes(nodes: &mut Vec<Node>) -> Result<(), Error> {
         let next = nodes.get(index + 1);
         let taken = match node.lower().as_str() {
             "backup" if next.is_some_and(|next| next.is_any(&["yes", "no"])) => 2,
-            "diststyle" if next.is_some_and(|next| next.is_any(&["auto", "even", "key", "all"])) => {
+            "diststyle"
+                if next.is_some_and(|next| next.is_any(&["auto", "even", "key", "all"])) =>
+            {
                 style = next.map(Node::lower);
                 2
             }
@@ -153,155 +218,12 @@ fn attributes(nodes: &mut Vec<Node>) -> Result<(), Error> {
     Ok(())
 }
 
-fn definitions(body: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
-    let mut columns: Vec<(String, Vec<Node>)> = Vec::new();
-    let mut keys: Vec<String> = Vec::new();
-    for item in split(body, ",") {
-        let mut item = item;
-        if item.first().is_some_and(|node| node.is("constraint")) && item.len() > 2 {
-            item = &item[2..];
-        }
-        let Some(first) = item.first() else { return Err(Error::near(",")) };
-        match first.lower().as_str() {
-            "primary" | "unique" | "foreign" if item.iter().any(Node::is_group) => {
-                if first.is("primary") {
-                    keys.extend(item.iter().filter(|node| node.is_group()).flat_map(|group| group.body.iter().filter(|node| node.is_name()).map(Node::name)));
-                }
-            }
-            "check" | "exclude" => return Err(Error::near(&first.text)),
-            "like" => columns.push((String::new(), like(item)?)),
-            _ => columns.push((first.name(), column(item, table, scope)?)),
-        }
-    }
-    for key in keys {
-        let Some((_, definition)) = columns.iter_mut().find(|(name, _)| *name == key) else {
-            return Err(Error { code: "42703", message: format!("column \"{key}\" named in key does not exist") });
-        };
-        if !definition.iter().any(|node| node.text.eq_ignore_ascii_case("not null")) {
-            definition.push(Node::made("not null"));
-        }
-    }
-    let mut made = Vec::new();
-    for (index, (_, definition)) in columns.into_iter().enumerate() {
-        if index > 0 {
-            made.push(Node::symbol(","));
-        }
-        made.extend(definition);
-    }
-    Ok(made)
-}
-
-fn like(item: &[Node]) -> Result<Vec<Node>, Error> {
-    let taken = name_at(item, 1).map_or(1, |(_, taken)| taken);
-    match &item[1 + taken..] {
-        [] => Ok(item.to_vec()),
-        [mode, what] if mode.is_any(&["including", "excluding"]) && what.is("defaults") => Ok(item.to_vec()),
-        [_, what, ..] => Err(Error::near(&what.text)),
-        [other] => Err(Error::near(&other.text)),
-    }
-}
-
-/// One column: name, type and attributes.
-fn column(item: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
-    let name = &item[0];
-    if !name.is_name() {
-        return Err(Error::near(&name.text));
-    }
-    if name.is_any(RESERVED) {
-        return Err(Error::near(&name.text));
-    }
-    if name.name() == "oid" {
-        return Err(Error { code: "42701", message: "column name \"oid\" conflicts with a system column name".to_owned() });
-    }
-    let mut made = vec![name.clone()];
-    let extent = types::extent(&item[1..]);
-    if extent == 0 {
-        return Err(Error::syntax("syntax error at end of input"));
-    }
-    match types::rewrite(&item[1..], types::Place::Column(table, &name.name()))? {
-        Some((kind, taken)) => {
-            made.extend(kind);
-            made.extend_from_slice(&item[1 + taken..1 + extent.max(taken)]);
-        }
-        None => made.extend_from_slice(&item[1..1 + extent]),
-    }
-    column_attributes(&item[1 + extent..], &mut made, scope)?;
-    Ok(made)
-}
-
-const ATTRIBUTES: &[&str] = &[
-    "default", "identity", "generated", "encode", "distkey", "sortkey", "collate", "not", "null", "unique", "primary",
-    "references", "constraint", "check",
-];
-
-fn column_attributes(mut rest: &[Node], made: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
-    let not_null = |made: &mut Vec<Node>| {
-        if !made.iter().any(|node| node.shape == Shape::Made && node.text == "not null") {
-            made.push(Node::made("not null"));
-        }
-    };
-    while let Some(node) = rest.first() {
-        let next = rest.get(1);
-        let taken = match node.lower().as_str() {
-            "default" => {
-                // The expression may start with a word that is an attribute too (`default null`).
-                let end = rest.iter().skip(2).position(|node| node.is_any(ATTRIBUTES)).map_or(rest.len(), |end| end + 2);
-                let mut default = rest[..end].to_vec();
-                expression::rewrite(&mut default, scope)?;
-                made.extend(default);
-                end
-            }
-            "identity" => {
-                made.push(identity("always", next)?);
-                2
-            }
-            "generated" if rest.len() > 5 && rest[1].is("by") && rest[2].is("default") && rest[4].is("identity") => {
-                made.push(identity("by default", rest.get(5))?);
-                6
-            }
-            "encode" => 2,
-            "distkey" | "sortkey" => 1,
-            "collate" if next.is_some_and(|next| next.is_any(&["case_sensitive", "cs"])) => 2,
-            "collate" => {
-                return Err(Error::unable(&format!("COLLATE {}", next.map(|next| next.text.to_uppercase()).unwrap_or_default())));
-            }
-            "not" if next.is_some_and(|next| next.is("null")) => {
-                not_null(made);
-                2
-            }
-            "null" | "unique" => 1,
-            "primary" if next.is_some_and(|next| next.is("key")) => {
-                not_null(made);
-                2
-            }
-            "references" => {
-                let taken = name_at(rest, 1).map_or(0, |(_, taken)| taken);
-                1 + taken + usize::from(rest.get(1 + taken).is_some_and(Node::is_group))
-            }
-            "constraint" => 2,
-            _ => return Err(Error::near(&node.text)),
-        };
-        rest = rest.get(taken..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-/// IDENTITY(seed, step). The sequence's bounds must hold a seed below 1 and a falling step.
-fn identity(generated: &str, arguments: Option<&Node>) -> Result<Node, Error> {
-    let Some(group) = arguments.filter(|group| group.is_group()) else { return Err(Error::near("identity")) };
-    let numbers: Vec<i64> = split(&group.body, ",").iter().filter_map(|n| render_trimmed(n).replace(' ', "").parse().ok()).collect();
-    let [seed, step] = numbers[..] else { return Err(Error::near("identity")) };
-    if step == 0 {
-        return Err(Error::refused("identity step must not be zero"));
-    }
-    let bound = if step > 0 { "minvalue" } else { "maxvalue" };
-    Ok(Node::made(format!("generated {generated} as identity (start with {seed} increment by {step} {bound} {seed})")))
-}
-
 fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
     let materialized = nodes[at - 1].is("materialized");
     let name = skip_if_exists(nodes, at + 1);
-    let Some((target, taken)) = name_at(nodes, name) else { return Err(Error::near("view")) };
+    let Some((target, taken)) = name_at(nodes, name) else {
+        return Err(Error::near("view"));
+    };
     let mut rest = nodes.split_off(name + taken);
     if !materialized && rest.first().is_some_and(Node::is_group) {
         nodes.push(rest.remove(0));
@@ -310,10 +232,20 @@ fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Dr
         attributes(&mut rest)?;
     }
     if !rest.first().is_some_and(|node| node.is("as")) {
-        return Err(Error::near(&rest.first().map(|node| node.text.clone()).unwrap_or_default()));
+        return Err(Error::near(
+            &rest
+                .first()
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        ));
     }
     let late = ["with", "no", "schema", "binding"];
-    if rest.len() > late.len() && rest[rest.len() - late.len()..].iter().zip(late).all(|(node, word)| node.is(word)) {
+    if rest.len() > late.len()
+        && rest[rest.len() - late.len()..]
+            .iter()
+            .zip(late)
+            .all(|(node, word)| node.is(word))
+    {
         rest.truncate(rest.len() - late.len());
     }
     if rest.len() > 3 && rest[rest.len() - 2].is("check") {
@@ -331,7 +263,8 @@ pub(super) fn alter(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, E
     let word = nodes.get(1).map(Node::lower).unwrap_or_default();
     match word.as_str() {
         "table" => alter_table(nodes, scope),
-        "user" | "group" | "role" | "schema" | "default" | "procedure" | "function" | "view" | "materialized" => {
+        "user" | "group" | "role" | "schema" | "default" | "procedure" | "function" | "view"
+        | "materialized" => {
             if let Some(disable) = nodes.iter().position(|node| node.is("disable")) {
                 nodes[disable] = Node::word("null");
             }
@@ -341,22 +274,40 @@ pub(super) fn alter(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, E
             Ok(Draft::new(Kind::Ddl))
         }
         "database" => Err(Error::unable("ALTER DATABASE")),
-        _ if UNABLE_OBJECTS.contains(&word.as_str()) => Err(Error::unable(&format!("ALTER {}", word.to_uppercase()))),
+        _ if UNABLE_OBJECTS.contains(&word.as_str()) => {
+            Err(Error::unable(&format!("ALTER {}", word.to_uppercase())))
+        }
         _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("alter {word}"))),
-        _ => Err(Error::near(&nodes.get(1).map(|node| node.text.clone()).unwrap_or_default())),
+        _ => Err(Error::near(
+            &nodes
+                .get(1)
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        )),
     }
 }
 
 /// A statement that only checks that the table is there.
 fn nothing_on(target: &str, check: &str) -> Vec<Node> {
-    let literal = target.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join(".");
+    let literal = target
+        .split('.')
+        .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
+        .collect::<Vec<_>>()
+        .join(".");
     let literal = literal.replace('\'', "''");
-    vec![Node::made(format!("do $redshift$ begin perform {check}('{literal}'::regclass); end $redshift$")).after("")]
+    vec![
+        Node::made(format!(
+            "do $redshift$ begin perform {check}('{literal}'::regclass); end $redshift$"
+        ))
+        .after(""),
+    ]
 }
 
 fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     let at = skip_if_exists(nodes, 2);
-    let Some((target, taken)) = name_at(nodes, at) else { return Err(Error::near("table")) };
+    let Some((target, taken)) = name_at(nodes, at) else {
+        return Err(Error::near("table"));
+    };
     let mut action = nodes.split_off(at + taken);
     let draft = Draft::new(Kind::Ddl).on(target.clone());
     let word = |index: usize| action.get(index).map(Node::lower).unwrap_or_default();
@@ -365,42 +316,76 @@ fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error>
     }
     match (word(0).as_str(), word(1).as_str()) {
         ("add", "constraint" | "primary" | "unique" | "foreign" | "check") => {
-            let constraint = if word(1) == "constraint" { &action[3.min(action.len())..] } else { &action[1..] };
+            let constraint = if word(1) == "constraint" {
+                &action[3.min(action.len())..]
+            } else {
+                &action[1..]
+            };
             match constraint.first().map(Node::lower).as_deref() {
                 Some("primary") => {
                     let columns: Vec<String> = constraint
                         .iter()
                         .find(|node| node.is_group())
-                        .map(|group| group.body.iter().filter(|node| node.is_name()).map(|node| format!("'{}'", node.name().replace('\'', "''"))).collect())
+                        .map(|group| {
+                            group
+                                .body
+                                .iter()
+                                .filter(|node| node.is_name())
+                                .map(|node| format!("'{}'", node.name().replace('\'', "''")))
+                                .collect()
+                        })
                         .unwrap_or_default();
                     *nodes = nothing_on(&target, "redshift_catalog.require_not_null");
                     if let Some(made) = nodes.first_mut() {
-                        made.text = made.text.replace("::regclass)", &format!("::regclass, array[{}])", columns.join(", ")));
+                        made.text = made.text.replace(
+                            "::regclass)",
+                            &format!("::regclass, array[{}])", columns.join(", ")),
+                        );
                     }
                 }
-                Some("unique" | "foreign") => *nodes = nothing_on(&target, "redshift_catalog.exists"),
+                Some("unique" | "foreign") => {
+                    *nodes = nothing_on(&target, "redshift_catalog.exists")
+                }
                 Some(other) => return Err(Error::near(other)),
                 None => return Err(Error::syntax("syntax error at end of input")),
             }
             Ok(draft)
         }
         ("add", "partition" | "rls") | ("append", _) | ("drop", "partition" | "rls") => {
-            Err(Error::unable(&format!("ALTER TABLE … {}", render_trimmed(&action[..2.min(action.len())]).to_uppercase())))
+            Err(Error::unable(&format!(
+                "ALTER TABLE … {}",
+                render_trimmed(&action[..2.min(action.len())]).to_uppercase()
+            )))
         }
         ("add", _) => {
             let start = 1 + usize::from(word(1) == "column");
             let definition = action.split_off(start);
-            if let Some(bad) = definition.iter().find(|node| node.is_any(&["primary", "unique", "references", "identity", "distkey", "sortkey"])) {
+            if let Some(bad) = definition.iter().find(|node| {
+                node.is_any(&[
+                    "primary",
+                    "unique",
+                    "references",
+                    "identity",
+                    "distkey",
+                    "sortkey",
+                ])
+            }) {
                 return Err(Error::near(&bad.text));
             }
             nodes.extend(action);
             if definition.is_empty() {
                 return Err(Error::syntax("syntax error at end of input"));
             }
-            nodes.extend(column(&definition, target.rsplit('.').next().unwrap_or_default(), scope)?);
+            nodes.extend(column::definition(
+                &definition,
+                target.rsplit('.').next().unwrap_or_default(),
+                scope,
+            )?);
             Ok(draft)
         }
-        ("drop", "constraint") => Err(Error::unable("ALTER TABLE … DROP CONSTRAINT (keys are not kept)")),
+        ("drop", "constraint") => Err(Error::unable(
+            "ALTER TABLE … DROP CONSTRAINT (keys are not kept)",
+        )),
         ("alter", "distkey" | "diststyle" | "sortkey" | "compound" | "interleaved" | "encode") => {
             *nodes = nothing_on(&target, "redshift_catalog.exists");
             Ok(draft)
@@ -414,17 +399,30 @@ fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error>
                 }
                 "type" => {
                     let mut kind = action.split_off(column_at + 2);
-                    if !kind.first().is_some_and(|node| node.is_any(&["varchar", "character", "nvarchar"])) || kind.len() > 3 {
-                        return Err(Error::refused("ALTER COLUMN TYPE is only supported for VARCHAR columns"));
+                    if !kind
+                        .first()
+                        .is_some_and(|node| node.is_any(&["varchar", "character", "nvarchar"]))
+                        || kind.len() > 3
+                    {
+                        return Err(Error::refused(
+                            "ALTER COLUMN TYPE is only supported for VARCHAR columns",
+                        ));
                     }
-                    if let Some((made, taken)) = types::rewrite(&kind, types::Place::Column("", ""))? {
+                    if let Some((made, taken)) =
+                        types::rewrite(&kind, types::Place::Column("", ""))?
+                    {
                         kind.splice(..taken, made);
                     }
                     nodes.extend(action);
                     nodes.extend(kind);
                     draft.alone("ALTER TABLE ALTER COLUMN", scope)
                 }
-                _ => Err(Error::near(&action.get(column_at + 1).map(|node| node.text.clone()).unwrap_or_default())),
+                _ => Err(Error::near(
+                    &action
+                        .get(column_at + 1)
+                        .map(|node| node.text.clone())
+                        .unwrap_or_default(),
+                )),
             }
         }
         ("rename" | "owner" | "drop", _) => {
@@ -432,7 +430,12 @@ fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error>
             Ok(draft)
         }
         ("row", _) => Err(Error::unable("ALTER TABLE … ROW LEVEL SECURITY")),
-        _ => Err(Error::near(&action.first().map(|node| node.text.clone()).unwrap_or_default())),
+        _ => Err(Error::near(
+            &action
+                .first()
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        )),
     }
 }
 
@@ -440,15 +443,26 @@ fn alter_table(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error>
 pub(super) fn drop(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     let word = nodes.get(1).map(Node::lower).unwrap_or_default();
     let at = if word == "materialized" { 3 } else { 2 };
-    let target = name_at(nodes, skip_if_exists(nodes, at)).map(|(name, _)| name).unwrap_or_default();
+    let target = name_at(nodes, skip_if_exists(nodes, at))
+        .map(|(name, _)| name)
+        .unwrap_or_default();
     match word.as_str() {
         "table" | "view" | "schema" | "user" | "group" | "role" | "materialized" | "function" => {
             Ok(Draft::new(Kind::Ddl).on(target))
         }
         "procedure" => procedure::drop(nodes),
-        "database" => Draft::new(Kind::Ddl).on(target).alone("DROP DATABASE", scope),
-        _ if UNABLE_OBJECTS.contains(&word.as_str()) => Err(Error::unable(&format!("DROP {}", word.to_uppercase()))),
+        "database" => Draft::new(Kind::Ddl)
+            .on(target)
+            .alone("DROP DATABASE", scope),
+        _ if UNABLE_OBJECTS.contains(&word.as_str()) => {
+            Err(Error::unable(&format!("DROP {}", word.to_uppercase())))
+        }
         _ if UNKNOWN_OBJECTS.contains(&word.as_str()) => Err(no_command(&format!("drop {word}"))),
-        _ => Err(Error::near(&nodes.get(1).map(|node| node.text.clone()).unwrap_or_default())),
+        _ => Err(Error::near(
+            &nodes
+                .get(1)
+                .map(|node| node.text.clone())
+                .unwrap_or_default(),
+        )),
     }
 }

@@ -62,6 +62,13 @@ create function redshift_catalog.date_add(part text, n bigint, x time) returns t
     return x + n * redshift_catalog.part_interval(part);
 create function redshift_catalog.date_add(part text, n bigint, x timetz) returns timetz immutable
     return x + n * redshift_catalog.part_interval(part);
+-- Without this one TIMESTAMPTZ would come in as a string.
+create function redshift_catalog.date_add(part text, n bigint, x timestamptz) returns timestamp language plpgsql immutable as $$
+begin
+    raise exception using errcode = '42883',
+        message = 'function redshift_catalog.date_add(unknown, integer, timestamp with time zone) does not exist';
+end
+$$;
 
 -- Boundaries crossed. Weeks begin on Monday, as in DATE_TRUNC (the guide does not say for DATEDIFF).
 create function redshift_catalog.date_diff(part text, a timestamp, b timestamp) returns bigint immutable

@@ -149,17 +149,17 @@ begin
     message := message || pg_catalog.int8send(length * 8);
     for chunk in 0 .. pg_catalog.octet_length(message) / 64 - 1 loop
         for i in 0 .. 15 loop
-            w[i] := pg_catalog.get_byte(message, chunk * 64 + i * 4)::bigint << 24 | pg_catalog.get_byte(message, chunk * 64 + i * 4 + 1) << 16
-                | pg_catalog.get_byte(message, chunk * 64 + i * 4 + 2) << 8 | pg_catalog.get_byte(message, chunk * 64 + i * 4 + 3);
+            w[i] := (pg_catalog.get_byte(message, chunk * 64 + i * 4)::bigint << 24) | (pg_catalog.get_byte(message, chunk * 64 + i * 4 + 1) << 16)
+                | (pg_catalog.get_byte(message, chunk * 64 + i * 4 + 2) << 8) | pg_catalog.get_byte(message, chunk * 64 + i * 4 + 3);
         end loop;
         for i in 16 .. 79 loop
             t := w[i - 3] # w[i - 8] # w[i - 14] # w[i - 16];
-            w[i] := (t << 1 | t >> 31) & mask;
+            w[i] := ((t << 1) | (t >> 31)) & mask;
         end loop;
         a := h0; b := h1; c := h2; d := h3; e := h4;
         for i in 0 .. 79 loop
             if i < 20 then
-                f := (b & c) | (~b & mask & d); k := 1518500249;
+                f := (b & c) | ((~b) & mask & d); k := 1518500249;
             elsif i < 40 then
                 f := b # c # d; k := 1859775393;
             elsif i < 60 then
@@ -167,8 +167,8 @@ begin
             else
                 f := b # c # d; k := 3395469782;
             end if;
-            t := (((a << 5 | a >> 27) & mask) + f + e + k + w[i]) & mask;
-            e := d; d := c; c := (b << 30 | b >> 2) & mask; b := a; a := t;
+            t := ((((a << 5) | (a >> 27)) & mask) + f + e + k + w[i]) & mask;
+            e := d; d := c; c := ((b << 30) | (b >> 2)) & mask; b := a; a := t;
         end loop;
         h0 := (h0 + a) & mask; h1 := (h1 + b) & mask; h2 := (h2 + c) & mask; h3 := (h3 + d) & mask; h4 := (h4 + e) & mask;
     end loop;
