@@ -189,7 +189,7 @@ async fn an_old_unrecorded_submit_is_looked_up_never_blindly_repeated() {
     assert_eq!((world.runs(), world.row().status), (1, Status::Pending));
     world.pass(9 * HOUR);
     let reply = world.tasker(&keyed("token-2", "select 1")).await.unwrap();
-    assert_eq!((world.runs(), world.calls("data.list"), world.calls("data.submit")), (1, 1, 0 + usize::from(false)));
+    assert_eq!((world.runs(), world.calls("data.list"), world.calls("data.submit")), (1, 1, 1));
     assert_eq!(reply["statementId"], world.state().statements[0].id);
     // It was not submitted.
     let world = World::new();
@@ -312,9 +312,9 @@ async fn a_submit_refused_beside_another_of_the_same_key_refuses_nothing() {
     let world = World::new();
     world.during("data.submit", When::Before, |world| async move {
         world.tasker_as(&keyed("token-1", "select 1"), "request-2").await.unwrap();
+        world.fail("data.submit", When::Before, failure(FailureKind::Throttled, "ThrottlingException", ""));
     });
-    world.fail("data.submit", When::After, failure(FailureKind::Throttled, "ThrottlingException", ""));
-    let _ = world.tasker(&keyed("token-1", "select 1")).await;
+    world.tasker(&keyed("token-1", "select 1")).await.unwrap_err();
     world.tasker(&keyed("token-2", "select 1")).await.unwrap();
     world.complete(&world.end_all()).await;
     assert_eq!(world.runs(), 1);
