@@ -195,7 +195,8 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
 /// What a body that does not fit the request's type is refused with. dynoxide marks its own refusals by a prefix of the
 /// message; the rest is serde's wording, of which a missing member is a validation error and a wrong type none.
 fn malformed(text: &str) -> DynoxideError {
-    let marks: [(&str, fn(String) -> DynoxideError); 5] = [
+    type Class = fn(String) -> DynoxideError;
+    let marks: [(&str, Class); 5] = [
         ("VALIDATION_AS_READ:", DynoxideError::ValidationException),
         ("VALIDATION_REQUEST:", DynoxideError::EnvelopedValidation),
         ("VALIDATION:", DynoxideError::ValidationException),

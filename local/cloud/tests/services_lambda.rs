@@ -580,3 +580,69 @@ async fn a_process_ends_when_its_host_is_gone() {
     let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
     assert!(!ended.expect("it lives on").unwrap().success());
 }
+
+#[tokio::test]
+async fn destinations_are_told_what_became_of_an_event() {
+    let host = Host::with(json!({}));
+    for name in ["good", "bad"] {
+        host.sqs.create_queue(name, &json!({})).unwrap();
+    }
+    let config = json!({
+        "FunctionName": "echo",
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 0,
+        "DestinationConfig": {
+            "OnSuccess": {"Destination": host.sqs.arn("good")},
+            "OnFailure": {"Destination": host.sqs.arn("bad")},
+        },
+    });
+    host.lambda
+        .create_event_invoke_config(&config, &host.sqs)
+        .unwrap();
+    for (event, queue, condition, answer) in [
+        (json!({"a": 1}), "good", "Success", json!({"a": 1})),
+        (
+            json!({"do": "fail", "text": "x"}),
+            "bad",
+            "RetriesExhausted",
+            json!({"errorType": "Echo.Refused", "errorMessage": "x"}),
+        ),
+    ] {
+        let mut trace = host.trace.subscribe();
+        let payload = Bytes::from(event.to_string());
+        host.lambda
+            .invoke("echo", InvocationType::Event, payload)
+            .await
+            .unwrap();
+        until(&mut trace, |what| {
+            matches!(what, What::MessageSent { .. }).then_some(())
+        })
+        .await;
+        let record: Value = serde_json::from_str(&host.sqs.peek(queue).unwrap()[0]).unwrap();
+        assert_eq!(record["requestContext"]["condition"], condition);
+        assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
+        assert_eq!(
+            (&record["requestPayload"], &record["responsePayload"]),
+            (&event, &answer)
+        );
+    }
+    for (change, named) in [
+        (json!({"MaximumRetryAttempts": 3}), "MaximumRetryAttempts"),
+        (json!({"Qualifier": "live"}), "Qualifier"),
+        (
+            json!({"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:r:0:t"}}}),
+            "sns",
+        ),
+    ] {
+        let mut config = config.clone();
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let error = host
+            .lambda
+            .create_event_invoke_config(&config, &host.sqs)
+            .unwrap_err();
+        assert!(error.message.contains(named), "{error}");
+    }
+}

@@ -4,6 +4,7 @@
 //! Payloads and environments never reach a log of ours; what a function prints is kept as its log.
 
 mod api;
+mod asynchronous;
 mod environment;
 mod log;
 mod mapping;
@@ -36,10 +37,6 @@ pub(crate) use api::answer;
 
 /// Bytes of an asynchronous request (Lambda quotas page: 1 MB).
 const MAX_EVENT: usize = 1_048_576;
-/// How long after a function error an asynchronous event is tried again (Lambda guide, "Asynchronous invocation").
-const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
-/// How long a throttled asynchronous event is kept.
-const MAX_EVENT_AGE: Duration = Duration::from_secs(6 * 60 * 60);
 /// The error name when a function reported an error without one.
 const UNNAMED: &str = "Unhandled";
 
@@ -97,7 +94,7 @@ struct Inner {
     /// By name.
     functions: Mutex<BTreeMap<String, Arc<Function>>>,
     mappings: Mutex<Vec<AbortHandle>>,
-    retries: Mutex<[Duration; 2]>,
+    pauses: Mutex<[Duration; 2]>,
 }
 
 /// One function.
@@ -110,6 +107,8 @@ struct Function {
     /// Told when a process is gone.
     ended: Notify,
     log: Log,
+    /// How events are tried again.
+    events: Mutex<asynchronous::Settings>,
 }
 
 /// What to do when all of a function's concurrency is in use.
@@ -138,7 +137,7 @@ impl Lambda {
             config,
             functions: Mutex::default(),
             mappings: Mutex::default(),
-            retries: Mutex::new(RETRIES),
+            pauses: Mutex::new(asynchronous::PAUSES),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -171,6 +170,7 @@ impl Lambda {
             running: Mutex::default(),
             ended: Notify::new(),
             log,
+            events: Mutex::default(),
         };
         self.inner
             .functions()
@@ -213,6 +213,18 @@ impl Lambda {
         Ok(())
     }
 
+    /// Takes over an `AWS::Lambda::EventInvokeConfig`: how often events are tried, and which queues are told.
+    ///
+    /// # Errors
+    /// An unknown property by name, an unknown function, or a destination that is no queue.
+    pub fn create_event_invoke_config(
+        &self,
+        properties: &Value,
+        sqs: &Sqs,
+    ) -> Result<(), ApiError> {
+        asynchronous::configure(&self.inner, properties, sqs)
+    }
+
     /// Invokes a function (by name, ARN or partial ARN). Goes on even if the caller gives up waiting.
     ///
     /// # Errors
@@ -238,7 +250,7 @@ impl Lambda {
             InvocationType::DryRun => Ok(accepted(204)),
             InvocationType::Event => {
                 let answer = accepted(202);
-                tokio::spawn(keep_trying(
+                tokio::spawn(asynchronous::run(
                     Arc::clone(&self.inner),
                     function,
                     request_id,
@@ -286,7 +298,7 @@ impl Lambda {
     pub fn set_retry_pauses(&self, pauses: [Duration; 2]) {
         *self
             .inner
-            .retries
+            .pauses
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = pauses;
     }
@@ -492,50 +504,6 @@ impl Function {
                 .with("Reason", reason)
                 .with("Type", "User")
         })
-    }
-}
-
-/// Runs an asynchronous event up to three times.
-async fn keep_trying(
-    inner: Arc<Inner>,
-    function: Arc<Function>,
-    request_id: String,
-    payload: Bytes,
-) {
-    let pauses = *inner.retries.lock().unwrap_or_else(PoisonError::into_inner);
-    let weak = Arc::downgrade(&inner);
-    drop(inner);
-    for pause in pauses.map(Some).into_iter().chain([None]) {
-        // The last clone of the handle may go while this event waits.
-        let Some(inner) = weak.upgrade() else { return };
-        let (id, body) = (request_id.clone(), payload.clone());
-        let ended = inner
-            .invoke(
-                Arc::clone(&function),
-                id,
-                body,
-                WhenBusy::Wait(MAX_EVENT_AGE),
-            )
-            .await;
-        drop(inner);
-        match ended {
-            Ok(Invocation {
-                function_error: None,
-                ..
-            }) => return,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, function = function.settings.name, "an event was not run");
-            }
-        }
-        match pause {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => tracing::warn!(
-                function = function.settings.name,
-                request_id,
-                "an event is given up after three tries"
-            ),
-        }
     }
 }
 

@@ -116,10 +116,7 @@ impl S3 for Wire {
                 S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
             })?;
         let location = Some(format!("/{name}"));
-        Ok(S3Response::new(CreateBucketOutput {
-            location,
-            ..CreateBucketOutput::default()
-        }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn list_buckets(
@@ -248,7 +245,7 @@ impl S3 for Wire {
                 return Err(error(failed));
             }
         };
-        let md5 = input.content_md5.filter(|sent| *sent != base64(&digest));
+        let md5 = input.content_md5.filter(|sent| *sent != base64(digest));
         let wrong = md5.is_some()
             || sums.checksum_crc32 != input.checksum_crc32
             || sums.checksum_crc32c != input.checksum_crc32c

@@ -1,0 +1,197 @@
+//! Asynchronous events (Lambda guide, "Invoking a Lambda function asynchronously"): tried again after a function error,
+//! kept while the function is throttled, and told to a queue when they succeeded or were given up.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Function, Inner, Invocation, WhenBusy};
+use crate::ApiError;
+use crate::service::Properties;
+use crate::sqs::Sqs;
+
+/// How long after a function error an event is tried a second and a third time.
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+/// How long an event is kept at most.
+const MAX_AGE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How a function's events are handled.
+#[derive(Clone)]
+pub(super) struct Settings {
+    retries: usize,
+    max_age: Duration,
+    on_success: Option<(Sqs, String)>,
+    on_failure: Option<(Sqs, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retries: PAUSES.len(),
+            max_age: MAX_AGE,
+            on_success: None,
+            on_failure: None,
+        }
+    }
+}
+
+/// Reads an `AWS::Lambda::EventInvokeConfig`.
+pub(super) fn configure(inner: &Inner, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
+    let mut read = Properties::of("AWS::Lambda::EventInvokeConfig", properties)?;
+    let function = inner.find(&read.required("FunctionName")?)?;
+    if read.required("Qualifier")? != "$LATEST" {
+        return Err(read.error("Qualifier", "can only be $LATEST in the local cloud"));
+    }
+    let mut settings = Settings::default();
+    if let Some(retries) = read.number("MaximumRetryAttempts", 0, 2)? {
+        settings.retries = usize::try_from(retries).unwrap_or(PAUSES.len());
+    }
+    if let Some(age) = read.number("MaximumEventAgeInSeconds", 60, 21_600)? {
+        settings.max_age = Duration::from_secs(age);
+    }
+    if let Some(mut config) = read.inside("DestinationConfig")? {
+        for (name, into) in [
+            ("OnSuccess", &mut settings.on_success),
+            ("OnFailure", &mut settings.on_failure),
+        ] {
+            if let Some(mut destination) = config.inside(name)? {
+                let arn = destination.required("Destination")?;
+                if arn.split(':').nth(2) != Some("sqs") {
+                    let what = format!("{name} destination {arn}");
+                    return Err(ApiError::not_implemented("lambda", &what));
+                }
+                destination.end()?;
+                *into = Some((sqs.clone(), arn));
+            }
+        }
+        config.end()?;
+    }
+    read.end()?;
+    *function
+        .events
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = settings;
+    Ok(())
+}
+
+/// Runs an event until it succeeds, its tries are used up or it is too old.
+pub(super) async fn run(
+    inner: Arc<Inner>,
+    function: Arc<Function>,
+    request_id: String,
+    payload: Bytes,
+) {
+    let settings = function
+        .events
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let pauses = *inner.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+    // The handle may go while this event waits.
+    let inner = {
+        let weak = Arc::downgrade(&inner);
+        drop(inner);
+        weak
+    };
+    let begun = Instant::now();
+    let mut tries = 0;
+    let (condition, last) = loop {
+        let Some(host) = inner.upgrade() else { return };
+        let left = settings.max_age.saturating_sub(begun.elapsed());
+        let invoked = host
+            .invoke(
+                Arc::clone(&function),
+                request_id.clone(),
+                payload.clone(),
+                WhenBusy::Wait(left),
+            )
+            .await;
+        drop(host);
+        tries += 1;
+        match invoked {
+            Ok(
+                ended @ Invocation {
+                    function_error: None,
+                    ..
+                },
+            ) => break ("Success", Some(ended)),
+            Ok(failed) if tries > settings.retries => break ("RetriesExhausted", Some(failed)),
+            Ok(failed) => {
+                let pause = pauses.get(tries - 1).copied().unwrap_or_default();
+                if begun.elapsed() + pause >= settings.max_age {
+                    break ("EventAgeExceeded", Some(failed));
+                }
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => {
+                let name = &function.settings.name;
+                tracing::warn!(%error, function = name, "an event was not run");
+                break ("EventAgeExceeded", None);
+            }
+        }
+    };
+    let destination = if condition == "Success" {
+        &settings.on_success
+    } else {
+        &settings.on_failure
+    };
+    let Some((sqs, queue)) = destination else {
+        if condition != "Success" {
+            let name = &function.settings.name;
+            tracing::warn!(
+                function = name,
+                request_id,
+                condition,
+                "an event is given up"
+            );
+        }
+        return;
+    };
+    let record = record(
+        &function.settings.arn,
+        &request_id,
+        condition,
+        tries,
+        &payload,
+        last,
+    );
+    if let Err(error) = sqs.send(queue, &record.to_string()) {
+        let name = &function.settings.name;
+        tracing::warn!(%error, function = name, request_id, "a destination refused its record");
+    }
+}
+
+/// The record that a destination gets.
+fn record(
+    arn: &str,
+    request_id: &str,
+    condition: &str,
+    tries: usize,
+    payload: &[u8],
+    last: Option<Invocation>,
+) -> Value {
+    let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let mut record = json!({
+        "version": "1.0",
+        "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": format!("{arn}:$LATEST"),
+            "condition": condition,
+            "approximateInvokeCount": tries,
+        },
+        "requestPayload": parsed(payload),
+    });
+    if let Some(last) = last {
+        record["responseContext"] = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
+        if let Some(error) = last.function_error {
+            record["responseContext"]["functionError"] = json!(error);
+        }
+        record["responsePayload"] = parsed(&last.payload);
+    }
+    record
+}
