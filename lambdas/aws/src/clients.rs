@@ -56,9 +56,12 @@ impl Clients {
         let region = get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION"));
         let keys = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY"));
         let (Some(region), (Some(id), Some(secret))) = (region, keys) else {
-            return Err(Error::Configuration("AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed".to_owned()));
+            return Err(Error::Configuration(
+                "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed".to_owned(),
+            ));
         };
-        let credentials = Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment");
+        let credentials =
+            Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment");
         // The tasker's timeout is 30 s: its worst way is a seal, a put and a submit.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
@@ -69,7 +72,12 @@ impl Clients {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100)).with_max_backoff(Duration::from_secs(2)))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(100))
+                    .with_max_backoff(Duration::from_secs(2)),
+            )
             .timeout_config(timeouts)
             .build();
         let endpoints = Endpoints {
@@ -99,7 +107,11 @@ impl Clients {
     pub(crate) fn http(&self, https: bool) -> SharedHttpClient {
         let builder = aws_smithy_http_client::Builder::new();
         let client = if https {
-            self.tls.get_or_init(|| builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+            self.tls.get_or_init(|| {
+                builder
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https()
+            })
         } else {
             self.plain.get_or_init(|| builder.build_http())
         };
@@ -116,11 +128,14 @@ impl Clients {
     }
 
     pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        self.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config(self.endpoints.dynamodb.as_ref())))
+        self.dynamodb.get_or_init(|| {
+            aws_sdk_dynamodb::Client::new(&self.config(self.endpoints.dynamodb.as_ref()))
+        })
     }
 
     pub(crate) fn sfn(&self) -> &aws_sdk_sfn::Client {
-        self.sfn.get_or_init(|| aws_sdk_sfn::Client::new(&self.config(self.endpoints.sfn.as_ref())))
+        self.sfn
+            .get_or_init(|| aws_sdk_sfn::Client::new(&self.config(self.endpoints.sfn.as_ref())))
     }
 
     pub(crate) fn redshift_data(&self) -> &aws_sdk_redshiftdata::Client {
@@ -137,11 +152,13 @@ impl Clients {
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
-        self.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.config(self.endpoints.kms.as_ref())))
+        self.kms
+            .get_or_init(|| aws_sdk_kms::Client::new(&self.config(self.endpoints.kms.as_ref())))
     }
 
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
-        self.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.config(self.endpoints.sqs.as_ref())))
+        self.sqs
+            .get_or_init(|| aws_sdk_sqs::Client::new(&self.config(self.endpoints.sqs.as_ref())))
     }
 
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
@@ -160,7 +177,9 @@ struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
@@ -168,13 +187,31 @@ impl Clock for SystemClock {
 /// All ports over the SDKs.
 #[must_use]
 pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) -> Ports {
-    let key = KmsKey::new(clients.clone(), services.key_arn.clone(), &settings.stack, &services.table);
+    let key = KmsKey::new(
+        clients.clone(),
+        services.key_arn.clone(),
+        &settings.stack,
+        &services.table,
+    );
     Ports {
-        rows: Arc::new(rows::Table { clients: clients.clone(), table: services.table.clone() }),
-        data: Arc::new(data_api::RedshiftData { clients: clients.clone() }),
-        tasks: Arc::new(tasks::StepFunctions { clients: clients.clone() }),
-        queue: Arc::new(queue::CompletionQueue { clients: clients.clone(), url: services.queue_url.clone() }),
-        assets: Arc::new(assets::AssetsBucket { clients, bucket: services.assets_bucket.clone() }),
+        rows: Arc::new(rows::Table {
+            clients: clients.clone(),
+            table: services.table.clone(),
+        }),
+        data: Arc::new(data_api::RedshiftData {
+            clients: clients.clone(),
+        }),
+        tasks: Arc::new(tasks::StepFunctions {
+            clients: clients.clone(),
+        }),
+        queue: Arc::new(queue::CompletionQueue {
+            clients: clients.clone(),
+            url: services.queue_url.clone(),
+        }),
+        assets: Arc::new(assets::AssetsBucket {
+            clients,
+            bucket: services.assets_bucket.clone(),
+        }),
         vault: Arc::new(SealingVault::new(key)),
         responses: Arc::new(responses::ResponseUrls),
         clock: Arc::new(SystemClock),

@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use statement::key;
 use statement::ports::{Failure, FailureKind};
 use statement::request::{Action, Names, ResultMode};
-use statement::row::{AnsweredAs, Callback, Lock, Previous, Resource, Row, RowError, Sealed, Status};
+use statement::row::{
+    AnsweredAs, Callback, Lock, Previous, Resource, Row, RowError, Sealed, Status,
+};
 
 use crate::failure;
 
@@ -22,7 +24,8 @@ struct Writer(Item);
 
 impl Writer {
     fn text(mut self, name: &str, value: &str) -> Self {
-        self.0.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
+        self.0
+            .insert(name.to_owned(), AttributeValue::S(value.to_owned()));
         self
     }
 
@@ -34,7 +37,8 @@ impl Writer {
     }
 
     fn number(mut self, name: &str, value: impl ToString) -> Self {
-        self.0.insert(name.to_owned(), AttributeValue::N(value.to_string()));
+        self.0
+            .insert(name.to_owned(), AttributeValue::N(value.to_string()));
         self
     }
 
@@ -46,7 +50,8 @@ impl Writer {
     }
 
     fn bytes(mut self, name: &str, value: &[u8]) -> Self {
-        self.0.insert(name.to_owned(), AttributeValue::B(Blob::new(value)));
+        self.0
+            .insert(name.to_owned(), AttributeValue::B(Blob::new(value)));
         self
     }
 
@@ -69,10 +74,18 @@ pub(crate) fn of_row(row: &Row) -> Item {
         _ => format!("{} … (cut)", statement::row::cut(sql, SQL_LIMIT / 4)),
     });
     let sealed = row.sealed.as_ref().map(|s| {
-        Writer::default().bytes("ciphertext", &s.ciphertext).bytes("nonce", &s.nonce).bytes("dataKey", &s.data_key).map()
+        Writer::default()
+            .bytes("ciphertext", &s.ciphertext)
+            .bytes("nonce", &s.nonce)
+            .bytes("dataKey", &s.data_key)
+            .map()
     });
     let resource = row.resource.as_ref().map(|r| {
-        Writer::default().text("stackId", &r.stack_id).text("requestId", &r.request_id).text("logicalResourceId", &r.logical_id).map()
+        Writer::default()
+            .text("stackId", &r.stack_id)
+            .text("requestId", &r.request_id)
+            .text("logicalResourceId", &r.logical_id)
+            .map()
     });
     let error = row.error.as_ref().map(|e| {
         Writer::default()
@@ -82,7 +95,8 @@ pub(crate) fn of_row(row: &Row) -> Item {
             .maybe_number("index", e.index.map(i64::from))
             .map()
     });
-    let previous = (!row.previous.is_empty()).then(|| AttributeValue::L(row.previous.iter().map(previous_item).collect()));
+    let previous = (!row.previous.is_empty())
+        .then(|| AttributeValue::L(row.previous.iter().map(previous_item).collect()));
     Writer::default()
         .text("row", &row.key)
         .text("kind", "statement")
@@ -97,7 +111,12 @@ pub(crate) fn of_row(row: &Row) -> Item {
         .text("callerHash", &row.caller_hash)
         .value("resource", resource)
         .maybe("executionArn", row.execution_arn.as_deref())
-        .maybe("openShard", row.open_since.map(|_| key::shard(&row.key).to_string()).as_deref())
+        .maybe(
+            "openShard",
+            row.open_since
+                .map(|_| key::shard(&row.key).to_string())
+                .as_deref(),
+        )
         .maybe_number("openSince", row.open_since)
         .text("statementName", &row.statement_name)
         .maybe("statementId", row.statement_id.as_deref())
@@ -157,7 +176,10 @@ struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {
     fn maybe(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
+        self.0
+            .get(name)
+            .and_then(|v| v.as_s().ok())
+            .map(String::as_str)
     }
 
     fn text(&self, name: &str) -> Result<&'a str, Failure> {
@@ -171,7 +193,12 @@ impl<'a> Reader<'a> {
     fn maybe_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(value) => value.as_n().ok().and_then(|n| n.parse().ok()).map(Some).ok_or_else(|| unreadable(name)),
+            Some(value) => value
+                .as_n()
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .map(Some)
+                .ok_or_else(|| unreadable(name)),
         }
     }
 
@@ -180,21 +207,38 @@ impl<'a> Reader<'a> {
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>, Failure> {
-        self.0.get(name).and_then(|v| v.as_b().ok()).map(|b| b.as_ref().to_vec()).ok_or_else(|| unreadable(name))
+        self.0
+            .get(name)
+            .and_then(|v| v.as_b().ok())
+            .map(|b| b.as_ref().to_vec())
+            .ok_or_else(|| unreadable(name))
     }
 
     fn map(&self, name: &str) -> Option<Reader<'a>> {
         self.0.get(name).and_then(|v| v.as_m().ok()).map(Reader)
     }
 
-    fn choice<T: Copy>(&self, name: &str, all: &[T], spelled: impl Fn(T) -> &'static str) -> Result<T, Failure> {
+    fn choice<T: Copy>(
+        &self,
+        name: &str,
+        all: &[T],
+        spelled: impl Fn(T) -> &'static str,
+    ) -> Result<T, Failure> {
         let text = self.text(name)?;
-        all.iter().copied().find(|c| spelled(*c) == text).ok_or_else(|| unreadable(name))
+        all.iter()
+            .copied()
+            .find(|c| spelled(*c) == text)
+            .ok_or_else(|| unreadable(name))
     }
 }
 
 fn unreadable(name: &str) -> Failure {
-    failure::ours("dynamodb", FailureKind::Refused, "item", format!("the row's attribute {name} is missing or unreadable"))
+    failure::ours(
+        "dynamodb",
+        FailureKind::Refused,
+        "item",
+        format!("the row's attribute {name} is missing or unreadable"),
+    )
 }
 
 /// Reads a row.
@@ -202,7 +246,11 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
     let r = Reader(item);
     let sealed = match r.map("sealed") {
         None => None,
-        Some(s) => Some(Sealed { ciphertext: s.bytes("ciphertext")?, nonce: s.bytes("nonce")?, data_key: s.bytes("dataKey")? }),
+        Some(s) => Some(Sealed {
+            ciphertext: s.bytes("ciphertext")?,
+            nonce: s.bytes("nonce")?,
+            data_key: s.bytes("dataKey")?,
+        }),
     };
     let resource = match r.map("resource") {
         None => None,
@@ -222,7 +270,12 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         }),
     };
     let mut previous = Vec::new();
-    for entry in item.get("previous").and_then(|v| v.as_l().ok()).into_iter().flatten() {
+    for entry in item
+        .get("previous")
+        .and_then(|v| v.as_l().ok())
+        .into_iter()
+        .flatten()
+    {
         let p = Reader(entry.as_m().map_err(|_| unreadable("previous"))?);
         previous.push(Previous {
             attempt: p.number("attempt")?,
@@ -241,7 +294,11 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         token_version: r.number("tokenVersion")?,
         answered_version: r.number("answeredVersion")?,
         answered_as: r.maybe("answeredAs").and_then(AnsweredAs::from_name),
-        callback: r.choice("callback", &[Callback::None, Callback::Task, Callback::Response], Callback::name)?,
+        callback: r.choice(
+            "callback",
+            &[Callback::None, Callback::Task, Callback::Response],
+            Callback::name,
+        )?,
         sealed,
         caller_hash: r.text("callerHash")?.to_owned(),
         resource,
@@ -253,11 +310,23 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         request_hash: r.text("requestHash")?.to_owned(),
         sql_hash: r.text("sqlHash")?.to_owned(),
         sql: r.owned("sql"),
-        action: r.choice("action", &[Action::Execute, Action::Singleton, Action::Batch], Action::name)?,
+        action: r.choice(
+            "action",
+            &[Action::Execute, Action::Singleton, Action::Batch],
+            Action::name,
+        )?,
         statements: r.number("statements")?,
         target: r.text("target")?.to_owned(),
-        result: r.choice("result", &[ResultMode::None, ResultMode::Inline], ResultMode::name)?,
-        names: r.choice("errorNames", &[Names::Compatible, Names::Detailed], Names::name)?,
+        result: r.choice(
+            "result",
+            &[ResultMode::None, ResultMode::Inline],
+            ResultMode::name,
+        )?,
+        names: r.choice(
+            "errorNames",
+            &[Names::Compatible, Names::Detailed],
+            Names::name,
+        )?,
         lock: r.owned("lock"),
         client_token_at: r.number("clientTokenAt")?,
         created_at: r.number("createdAt")?,
@@ -292,7 +361,7 @@ pub(crate) fn lock(item: &Item) -> Result<Lock, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use statement::row::Ask;
+    use statement::admission::Ask;
 
     fn full() -> Row {
         let ask = Ask {
@@ -307,18 +376,44 @@ mod tests {
             lock: Some("lock#1".to_owned()),
             callback: Callback::Response,
             caller_hash: "c".to_owned(),
-            resource: Some(Resource { stack_id: "s".to_owned(), request_id: "r".to_owned(), logical_id: "l".to_owned() }),
+            resource: Some(Resource {
+                stack_id: "s".to_owned(),
+                request_id: "r".to_owned(),
+                logical_id: "l".to_owned(),
+            }),
             execution_arn: Some("arn".to_owned()),
             result: ResultMode::Inline,
             names: Names::Detailed,
         };
         let mut row = Row::first(&ask, 5).submitted("id", Some("session"), Some("user"), 6);
-        row.sealed = Some(Sealed { ciphertext: vec![1], nonce: vec![2; 12], data_key: vec![3] });
+        row.sealed = Some(Sealed {
+            ciphertext: vec![1],
+            nonce: vec![2; 12],
+            data_key: vec![3],
+        });
         row.answered_as = Some(AnsweredAs::Gone);
-        row.error = Some(RowError { name: "n".to_owned(), class: Some("Other".to_owned()), message: "m".to_owned(), index: Some(3) });
-        row.previous =
-            vec![Previous { attempt: 1, status: Status::Failed, statement_id: Some("o".to_owned()), error: Some("e".to_owned()), created_at: 1, ended_at: Some(2) }];
-        for time in [&mut row.event_at, &mut row.answered_at, &mut row.ended_at, &mut row.rows, &mut row.bytes, &mut row.duration_ns] {
+        row.error = Some(RowError {
+            name: "n".to_owned(),
+            class: Some("Other".to_owned()),
+            message: "m".to_owned(),
+            index: Some(3),
+        });
+        row.previous = vec![Previous {
+            attempt: 1,
+            status: Status::Failed,
+            statement_id: Some("o".to_owned()),
+            error: Some("e".to_owned()),
+            created_at: 1,
+            ended_at: Some(2),
+        }];
+        for time in [
+            &mut row.event_at,
+            &mut row.answered_at,
+            &mut row.ended_at,
+            &mut row.rows,
+            &mut row.bytes,
+            &mut row.duration_ns,
+        ] {
             *time = Some(7);
         }
         (row.query_id, row.expires_at, row.checked_at) = (Some(8), Some(9), Some(10));
@@ -329,9 +424,16 @@ mod tests {
     fn every_field_survives_the_table() {
         let row = full();
         assert_eq!(super::row(&of_row(&row)).unwrap(), row);
-        let closed = Row { open_since: None, sealed: None, ..row.clone() };
+        let closed = Row {
+            open_since: None,
+            sealed: None,
+            ..row.clone()
+        };
         let item = of_row(&closed);
-        assert!(!item.contains_key("openShard") && !item.contains_key("openSince"), "the index is sparse");
+        assert!(
+            !item.contains_key("openShard") && !item.contains_key("openSince"),
+            "the index is sparse"
+        );
         assert_eq!(super::row(&item).unwrap(), closed);
         let lock = Lock::of(&row, 11).unwrap();
         assert_eq!(super::lock(&of_lock(&lock)).unwrap(), lock);
@@ -341,6 +443,11 @@ mod tests {
     fn an_attribute_that_is_missing_is_named() {
         let mut item = of_row(&full());
         item.remove("requestHash");
-        assert!(super::row(&item).unwrap_err().message.contains("requestHash"));
+        assert!(
+            super::row(&item)
+                .unwrap_err()
+                .message
+                .contains("requestHash")
+        );
     }
 }

@@ -16,4 +16,4 @@ pub mod vault;
 
 pub use clients::ports;
 pub use configuration::{Configuration, Services};
-pub use runtime::{Invocation, RunError, execute, serve, start_log};
+pub use runtime::{Invocation, RunError, execute, exit_code, serve};

@@ -44,7 +44,10 @@ impl fmt::Debug for Raised {
 
 impl From<Raised> for Diagnostic {
     fn from(raised: Raised) -> Self {
-        Self { error_type: raised.0.name().to_owned(), error_message: raised.0.to_string() }
+        Self {
+            error_type: raised.0.name().to_owned(),
+            error_message: raised.0.to_string(),
+        }
     }
 }
 
@@ -66,7 +69,11 @@ where
         async move {
             let result = handler(event.payload, invocation).await;
             if let Err(error) = &result {
-                tracing::warn!(error = error.name(), transient = error.transient(), "invocation failed");
+                tracing::warn!(
+                    error = error.name(),
+                    transient = error.transient(),
+                    "invocation failed"
+                );
             }
             result.map_err(Raised)
         }
@@ -77,37 +84,66 @@ where
 
 /// Log lines as JSON on standard output, at `LOG_LEVEL` (default INFO) for our own crates and WARN for all others. Does
 /// nothing where a log already exists.
-pub fn start_log() {
-    let level = std::env::var("LOG_LEVEL").ok().and_then(|text| text.parse::<LevelFilter>().ok()).unwrap_or(LevelFilter::INFO);
-    let ours = ["statement", "aws", "tasker_function", "completion_function", "reconciler_function"];
+fn start_log() {
+    let level = std::env::var("LOG_LEVEL")
+        .ok()
+        .and_then(|text| text.parse::<LevelFilter>().ok())
+        .unwrap_or(LevelFilter::INFO);
+    let ours = [
+        "statement",
+        "aws",
+        "tasker_function",
+        "completion_function",
+        "reconciler_function",
+    ];
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_targets(ours.map(|name| (name, level)))
         // The span that carries the request id.
-        .with_target("lambda_runtime::layers::trace", level.min(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_target(false);
-    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+        .with_target(
+            "lambda_runtime::layers::trace",
+            level.min(LevelFilter::INFO),
+        );
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false);
+    let _ = tracing_subscriber::registry()
+        .with(targets)
+        .with(lines)
+        .try_init();
 }
 
-/// A function's whole `main`: the log, a single-threaded runtime, `run`.
-pub fn execute<R, F>(run: R) -> ExitCode
+/// What every function does from its start: the log, a single-threaded runtime, `serve`. Not to be called inside of a
+/// runtime.
+///
+/// # Errors
+/// What `serve` ends with, or that there is no runtime.
+pub fn execute<R, F>(serve: R) -> Result<(), RunError>
 where
     R: FnOnce() -> F,
     F: Future<Output = Result<(), RunError>>,
 {
     start_log();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the function cannot serve");
-            ExitCode::FAILURE
-        }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Runtime(error.into()))?;
+    let result = runtime.block_on(serve());
+    if let Err(error) = &result {
+        tracing::error!(%error, "the function cannot serve");
+    }
+    result
+}
+
+/// The exit code of a function's own program.
+#[must_use]
+pub fn exit_code(result: &Result<(), RunError>) -> ExitCode {
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aws::execute(completion_function::run)
+    aws::exit_code(&completion_function::run())
 }

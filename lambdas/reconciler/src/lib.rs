@@ -17,27 +17,46 @@ use sweep::Pass;
 ///
 /// # Errors
 /// If nothing could be read at all, or if cancelling for a dead execution failed in part: Lambda then tries again.
-pub async fn handle(ports: &Ports, settings: &Settings, event: &Value, deadline_ms: i64) -> Result<Value, Error> {
+pub async fn handle(
+    ports: &Ports,
+    settings: &Settings,
+    event: &Value,
+    deadline_ms: i64,
+) -> Result<Value, Error> {
     let pass = Pass::new(ports, settings, deadline_ms);
     let detail = event.get("detail");
-    match detail.and_then(|d| d.get("executionArn")).and_then(Value::as_str) {
+    match detail
+        .and_then(|d| d.get("executionArn"))
+        .and_then(Value::as_str)
+    {
         Some(arn) => {
-            let status = detail.and_then(|d| d.get("status")).and_then(Value::as_str).unwrap_or_default();
+            let status = detail
+                .and_then(|d| d.get("status"))
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             pass.execution(arn, status).await
         }
         None => pass.everything().await,
     }
 }
 
-/// Serves the Lambda Runtime API with the process's environment.
+/// Serves the Lambda Runtime API with the process's environment; the whole of the function's program. Blocks, so it is not
+/// to be called inside of a runtime.
 ///
 /// # Errors
 /// [`aws::RunError`] if the environment is incomplete or the Runtime API ends.
-pub async fn run() -> Result<(), aws::RunError> {
+pub fn run() -> Result<(), aws::RunError> {
+    aws::execute(serve)
+}
+
+async fn serve() -> Result<(), aws::RunError> {
     let lookup = |key: &str| std::env::var(key).ok();
     let (settings, services) = aws::Configuration::new(lookup).common()?;
     let clients = aws::clients::Clients::from_lookup(lookup)?;
     let ports = aws::ports(clients.into(), &settings, &services);
     let (ports, settings) = (&ports, &settings);
-    aws::serve(move |event, invocation| async move { handle(ports, settings, &event, invocation.deadline_ms).await }).await
+    aws::serve(move |event, invocation| async move {
+        handle(ports, settings, &event, invocation.deadline_ms).await
+    })
+    .await
 }

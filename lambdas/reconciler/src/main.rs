@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aws::execute(reconciler_function::run)
+    aws::exit_code(&reconciler_function::run())
 }

@@ -19,6 +19,8 @@ use crate::pace::Paces;
 const CONCURRENCY: usize = 8;
 /// No new row is begun in the last seconds before the function is ended.
 const MARGIN_MS: i64 = 15_000;
+/// A row is given up as never submitted only when no tasker can still be at it: its timeout is 30 s.
+const SUBMIT_GRACE_MS: i64 = 45 * 1000;
 /// A custom resource's request is tried again by Lambda after 1 and 2 minutes; only then is it given up.
 const RESOURCE_GRACE_MS: i64 = 10 * 60 * 1000;
 /// Most rows of one execution that are looked at.
@@ -67,7 +69,13 @@ pub(crate) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(crate) fn new(ports: &'a Ports, settings: &'a Settings, deadline_ms: i64) -> Self {
-        Self { ports, settings, deadline_ms, paces: Paces::new(), executions: Mutex::default() }
+        Self {
+            ports,
+            settings,
+            deadline_ms,
+            paces: Paces::new(),
+            executions: Mutex::default(),
+        }
     }
 
     fn now(&self) -> i64 {
@@ -77,7 +85,10 @@ impl<'a> Pass<'a> {
     /// All open rows and locks that are older than the grace time.
     pub(crate) async fn everything(&self) -> Result<Value, Error> {
         let before = self.now() - self.settings.grace_ms;
-        let shards = futures::future::join_all((0..key::SHARDS).map(|shard| self.ports.rows.open(shard, before))).await;
+        let shards = futures::future::join_all(
+            (0..key::SHARDS).map(|shard| self.ports.rows.open(shard, before)),
+        )
+        .await;
         let mut counts = HashMap::new();
         let mut keys = Vec::new();
         let mut unread = None;
@@ -102,7 +113,8 @@ impl<'a> Pass<'a> {
         for n in 0..longest {
             in_turn.extend(keys.iter().filter_map(|shard| shard.get(n)).cloned());
         }
-        self.count(in_turn, &mut counts, |key| self.look_after(key)).await;
+        self.count(in_turn, &mut counts, |key| self.look_after(key))
+            .await;
         Ok(summary(&counts))
     }
 
@@ -119,15 +131,22 @@ impl<'a> Pass<'a> {
         }
         let keys = self.ports.rows.of_execution(arn, EXECUTION_ROWS).await?;
         self.count(keys, &mut counts, |key| self.stop(key)).await;
-        let failed = counts.get(&Done::Failed).copied().unwrap_or(0) + counts.get(&Done::Skipped).copied().unwrap_or(0);
+        let failed = counts.get(&Done::Failed).copied().unwrap_or(0)
+            + counts.get(&Done::Skipped).copied().unwrap_or(0);
         if failed > 0 {
-            return Err(Error::ServiceUnavailable(format!("{failed} statements of a dead execution are still to be cancelled")));
+            return Err(Error::ServiceUnavailable(format!(
+                "{failed} statements of a dead execution are still to be cancelled"
+            )));
         }
         Ok(summary(&counts))
     }
 
-    async fn count<F>(&self, keys: Vec<String>, counts: &mut HashMap<Done, u64>, each: impl Fn(String) -> F)
-    where
+    async fn count<F>(
+        &self,
+        keys: Vec<String>,
+        counts: &mut HashMap<Done, u64>,
+        each: impl Fn(String) -> F,
+    ) where
         F: Future<Output = Result<Done, Error>>,
     {
         let each = &each;
@@ -158,17 +177,29 @@ impl<'a> Pass<'a> {
         if key.starts_with("lock#") {
             return self.free(key).await;
         }
-        let Some(row) = self.ports.rows.get(key).await? else { return Ok(Done::Nothing) };
-        let Some(since) = row.open_since else { return Ok(Done::Nothing) };
+        let Some(row) = self.ports.rows.get(key).await? else {
+            return Ok(Done::Nothing);
+        };
+        let Some(since) = row.open_since else {
+            return Ok(Done::Nothing);
+        };
         let age = self.now() - since;
-        if age < self.settings.grace_ms || (row.callback == Callback::Response && !ran(row.status) && age < RESOURCE_GRACE_MS) {
+        let grace = match (row.status, row.callback) {
+            (Status::Pending | Status::Refused | Status::Unknown, Callback::Response) => {
+                RESOURCE_GRACE_MS
+            }
+            (Status::Pending, _) => SUBMIT_GRACE_MS,
+            _ => 0,
+        };
+        if age < grace.max(self.settings.grace_ms) {
             return Ok(Done::Waiting);
         }
         match row.status {
             Status::Pending => match self.find(&row).await? {
                 Some(row) => self.submitted(row).await,
                 None if self.now() - row.client_token_at < STATEMENT_KEPT_MS => {
-                    self.give_up(&row, Status::Refused, &Error::SubmitInterrupted).await
+                    self.give_up(&row, Status::Refused, &Error::SubmitInterrupted)
+                        .await
                 }
                 None => self.give_up(&row, Status::Unknown, &row.unknown()).await,
             },
@@ -180,7 +211,9 @@ impl<'a> Pass<'a> {
 
     /// A lock whose holder ended without freeing it.
     async fn free(&self, key: &str) -> Result<Done, Error> {
-        let Some(lock) = self.ports.rows.lock(key).await? else { return Ok(Done::Nothing) };
+        let Some(lock) = self.ports.rows.lock(key).await? else {
+            return Ok(Done::Nothing);
+        };
         let holder = self.ports.rows.get(&lock.row).await?;
         if !lock.stale(holder.as_ref()) {
             return Ok(Done::Running);
@@ -193,7 +226,9 @@ impl<'a> Pass<'a> {
     async fn find(&self, row: &Row) -> Result<Option<Row>, Error> {
         self.paces.list.turn().await;
         let listed = self.ports.data.list(&row.statement_name).await?;
-        let Some(found) = listed.into_iter().find(|s| s.name == row.statement_name) else { return Ok(None) };
+        let Some(found) = listed.into_iter().find(|s| s.name == row.statement_name) else {
+            return Ok(None);
+        };
         let recorded = row.submitted(&found.id, None, None, self.now());
         match self.ports.rows.put(&recorded, LockChange::Leave).await? {
             Written::Done => Ok(Some(recorded)),
@@ -216,11 +251,21 @@ impl<'a> Pass<'a> {
         Ok(Done::GivenUp)
     }
 
-    async fn settle(&self, row: &Row, description: Option<statement::ports::Description>) -> Result<Done, Error> {
+    async fn settle(
+        &self,
+        row: &Row,
+        description: Option<statement::ports::Description>,
+    ) -> Result<Done, Error> {
         if description.is_none() && ran(row.status) {
             self.paces.describe.turn().await;
         }
-        let report = Report { row: &row.key, attempt: row.attempt, statement_id: row.statement_id.as_deref(), event: None, description };
+        let report = Report {
+            row: &row.key,
+            attempt: row.attempt,
+            statement_id: row.statement_id.as_deref(),
+            event: None,
+            description,
+        };
         let settled = settle(self.ports, self.settings, report).await?;
         Ok(match settled {
             Settled::Sent | Settled::Gone | Settled::Closed => Done::Settled,
@@ -251,7 +296,13 @@ impl<'a> Pass<'a> {
 
     /// Whether somebody still waits for a running statement, as far as that can be known. In doubt somebody does.
     async fn wanted(&self, row: &Row) -> Result<bool, Error> {
-        let Some(arn) = row.execution_arn.as_deref().filter(|_| row.check_due(self.now())) else { return Ok(true) };
+        let Some(arn) = row
+            .execution_arn
+            .as_deref()
+            .filter(|_| row.check_due(self.now()))
+        else {
+            return Ok(true);
+        };
         let waits = row.callback == Callback::Task;
         let wanted = match self.execution_state(arn).await? {
             Execution::Dead => false,
@@ -261,14 +312,20 @@ impl<'a> Pass<'a> {
         };
         if wanted {
             // Lost to another write: looked at again in the next pass, no harm.
-            self.ports.rows.put(&row.checked(self.now()), LockChange::Leave).await?;
+            self.ports
+                .rows
+                .put(&row.checked(self.now()), LockChange::Leave)
+                .await?;
         }
         Ok(wanted)
     }
 
     async fn execution_state(&self, arn: &str) -> Result<Execution, Error> {
         let cell = {
-            let mut executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut executions = self
+                .executions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             executions.entry(arn.to_owned()).or_default().clone()
         };
         let state = cell.get_or_try_init(|| async {
@@ -303,14 +360,20 @@ impl<'a> Pass<'a> {
         match self.ports.data.cancel(id).await {
             Ok(_) => Ok(Done::Cancelled),
             // It has ended meanwhile: its event, or the next pass, settles it.
-            Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Refused) => Ok(Done::Nothing),
+            Err(failure)
+                if matches!(failure.kind, FailureKind::NotFound | FailureKind::Refused) =>
+            {
+                Ok(Done::Nothing)
+            }
             Err(failure) => Err(failure.into()),
         }
     }
 
     /// Cancels a row's statement because its execution is dead.
     async fn stop(&self, key: String) -> Result<Done, Error> {
-        let Some(row) = self.ports.rows.get(&key).await? else { return Ok(Done::Nothing) };
+        let Some(row) = self.ports.rows.get(&key).await? else {
+            return Ok(Done::Nothing);
+        };
         let row = match row.status {
             Status::Submitted => row,
             // The tasker may be about to submit it; if it is not found now, the schedule comes back to it.
@@ -335,7 +398,10 @@ fn ran(status: Status) -> bool {
 fn summary(counts: &HashMap<Done, u64>) -> Value {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort();
-    let counts: Map<String, Value> = sorted.into_iter().map(|(done, count)| (done.name().to_owned(), json!(count))).collect();
+    let counts: Map<String, Value> = sorted
+        .into_iter()
+        .map(|(done, count)| (done.name().to_owned(), json!(count)))
+        .collect();
     let summary = Value::Object(counts);
     tracing::info!(%summary, "pass");
     summary

@@ -39,16 +39,27 @@ impl Message {
     /// Reads a message's body; `own` tells a statement name of this stack.
     #[must_use]
     pub fn parse(body: &str, own: impl Fn(&str) -> bool) -> Self {
-        let Ok(event) = serde_json::from_str::<Value>(body) else { return Self::Malformed("the body is not JSON") };
+        let Ok(event) = serde_json::from_str::<Value>(body) else {
+            return Self::Malformed("the body is not JSON");
+        };
         let Some(detail) = event.get("detail").and_then(Value::as_object) else {
             return Self::Foreign("there is no detail");
         };
-        let text = |name: &str| detail.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
-        let Some(statement_name) = text("statementName") else { return Self::Foreign("there is no statementName") };
+        let text = |name: &str| {
+            detail
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|t| !t.is_empty())
+        };
+        let Some(statement_name) = text("statementName") else {
+            return Self::Foreign("there is no statementName");
+        };
         if !own(statement_name) {
             return Self::Foreign("the statementName is not of this stack");
         }
-        let Some(statement_id) = text("statementId") else { return Self::Malformed("there is no statementId") };
+        let Some(statement_id) = text("statementId") else {
+            return Self::Malformed("there is no statementId");
+        };
         let status = match text("state") {
             Some("FINISHED") => Status::Finished,
             Some("FAILED") => Status::Failed,
@@ -102,7 +113,10 @@ mod tests {
         for body in bodies {
             match parse(body) {
                 Message::Ended(ended) => {
-                    assert_eq!((ended.statement_id.as_str(), ended.status, ended.own), ("dd2e", Status::Finished, false));
+                    assert_eq!(
+                        (ended.statement_id.as_str(), ended.status, ended.own),
+                        ("dd2e", Status::Finished, false)
+                    );
                     let whole: Value = serde_json::from_str(body).unwrap_or_default();
                     assert_eq!(Value::Object(ended.detail), whole["detail"]);
                 }
@@ -115,12 +129,27 @@ mod tests {
     fn the_rest_is_dropped_or_kept_for_a_person() {
         let cases = [
             ("nonsense", false),
-            (r#"{"detail":{"statementName":"prod/x","state":"FINISHED"}}"#, false),
-            (r#"{"detail":{"statementName":"prod/x","statementId":"i"}}"#, false),
+            (
+                r#"{"detail":{"statementName":"prod/x","state":"FINISHED"}}"#,
+                false,
+            ),
+            (
+                r#"{"detail":{"statementName":"prod/x","statementId":"i"}}"#,
+                false,
+            ),
             (r#"{"detail":{"statementId":"i","state":"FINISHED"}}"#, true),
-            (r#"{"detail":{"statementName":"","statementId":"i","state":"FINISHED"}}"#, true),
-            (r#"{"detail":{"statementName":"prod-eu/x","statementId":"i","state":"FINISHED"}}"#, true),
-            (r#"{"detail":{"statementName":"prod/x","statementId":"i","state":"STARTED"}}"#, true),
+            (
+                r#"{"detail":{"statementName":"","statementId":"i","state":"FINISHED"}}"#,
+                true,
+            ),
+            (
+                r#"{"detail":{"statementName":"prod-eu/x","statementId":"i","state":"FINISHED"}}"#,
+                true,
+            ),
+            (
+                r#"{"detail":{"statementName":"prod/x","statementId":"i","state":"STARTED"}}"#,
+                true,
+            ),
             ("{}", true),
             ("[]", true),
         ];

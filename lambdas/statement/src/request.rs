@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::fields::{Fields, is_statement_id, is_uuid, short};
+
 use crate::target::{FIELDS as TARGET_FIELDS, Target};
 use crate::{Error, script};
 
@@ -194,7 +196,6 @@ pub struct ResultPage {
 }
 
 const ACTIONS: &str = "executeStatement, executeSingletonStatement, batchExecuteStatement, describeStatement, getStatementResult, cancelStatement";
-const SOURCES: &str = "exactly one of sqlStatement, sqlStatements and scriptKey";
 const EXECUTE_FIELDS: [&str; 16] = [
     "action",
     "sqlStatement",
@@ -221,40 +222,80 @@ impl Request {
     /// [`Error::InvalidRequest`], naming field, problem and what is allowed.
     pub fn parse(event: &Value, allowed: &[Target]) -> Result<Self, Error> {
         let Some(object) = event.as_object() else {
-            return Err(Error::invalid("request", "is not a JSON object", "a JSON object"));
+            return Err(Error::invalid(
+                "request",
+                "is not a JSON object",
+                "a JSON object",
+            ));
         };
-        let fields = Fields { object, strings: false };
+        let fields = Fields {
+            object,
+            strings: false,
+        };
         let action = match fields.text("action", 64)? {
             Some(action) => action,
-            None if ["sqlStatement", "sqlStatements", "scriptKey"].iter().any(|f| object.contains_key(*f)) => {
+            None if ["sqlStatement", "sqlStatements", "scriptKey"]
+                .iter()
+                .any(|f| object.contains_key(*f)) =>
+            {
                 "executeStatement".to_owned()
             }
-            None => return Err(Error::invalid("action", "is missing and no SQL is given", ACTIONS)),
+            None => {
+                return Err(Error::invalid(
+                    "action",
+                    "is missing and no SQL is given",
+                    ACTIONS,
+                ));
+            }
         };
         match action.as_str() {
-            "executeStatement" => Execute::read(&fields, Action::Execute, allowed).map(Self::Execute),
-            "executeSingletonStatement" => Execute::read(&fields, Action::Singleton, allowed).map(Self::Execute),
-            "batchExecuteStatement" => Execute::read(&fields, Action::Batch, allowed).map(Self::Execute),
+            "executeStatement" => {
+                Execute::read(&fields, Action::Execute, allowed).map(Self::Execute)
+            }
+            "executeSingletonStatement" => {
+                Execute::read(&fields, Action::Singleton, allowed).map(Self::Execute)
+            }
+            "batchExecuteStatement" => {
+                Execute::read(&fields, Action::Batch, allowed).map(Self::Execute)
+            }
             "describeStatement" => Reference::read(&fields, &[]).map(Self::Describe),
             "cancelStatement" => Reference::read(&fields, &[]).map(Self::Cancel),
             "getStatementResult" => {
                 let statement = Reference::read(&fields, &["nextToken", "resultFormat"])?;
                 let next_token = fields.text("nextToken", 2_048)?;
                 let format = fields.format()?.unwrap_or(Format::Json);
-                Ok(Self::Result(ResultPage { statement, next_token, format }))
+                Ok(Self::Result(ResultPage {
+                    statement,
+                    next_token,
+                    format,
+                }))
             }
-            other => Err(Error::invalid("action", format!("{} is unknown", short(other)), ACTIONS)),
+            other => Err(Error::invalid(
+                "action",
+                format!("{} is unknown", short(other)),
+                ACTIONS,
+            )),
         }
     }
 }
 
 impl Execute {
     /// Reads the SQL part of a custom resource, whose values all arrive as text.
-    pub(crate) fn from_properties(object: &Map<String, Value>, allowed: &[Target]) -> Result<Self, Error> {
-        let fields = Fields { object, strings: true };
+    pub(crate) fn from_properties(
+        object: &Map<String, Value>,
+        allowed: &[Target],
+    ) -> Result<Self, Error> {
+        let fields = Fields {
+            object,
+            strings: true,
+        };
         for forbidden in ["taskToken", "executionArn", "idempotencyKey"] {
             if object.contains_key(forbidden) {
-                return Err(Error::invalid(forbidden, "is not for a custom resource", "leave it out: CloudFormation waits"));
+                return Err(Error::invalid(
+                    forbidden,
+                    "is not for a custom resource",
+                    "leave it out: CloudFormation waits",
+                ));
             }
         }
         let action = match fields.text("action", 64)?.as_deref() {
@@ -263,7 +304,11 @@ impl Execute {
             Some("batchExecuteStatement") => Action::Batch,
             Some(other) => {
                 let allowed = "executeStatement, executeSingletonStatement, batchExecuteStatement";
-                return Err(Error::invalid("action", format!("{} is not for a custom resource", short(other)), allowed));
+                return Err(Error::invalid(
+                    "action",
+                    format!("{} is not for a custom resource", short(other)),
+                    allowed,
+                ));
             }
         };
         Self::read(&fields, action, allowed)
@@ -272,7 +317,11 @@ impl Execute {
     fn read(fields: &Fields<'_>, action: Action, allowed: &[Target]) -> Result<Self, Error> {
         fields.only(&EXECUTE_FIELDS)?;
         if fields.object.contains_key("statementId") {
-            return Err(Error::invalid("statementId", "stands beside SQL", "describeStatement, getStatementResult or cancelStatement with it"));
+            return Err(Error::invalid(
+                "statementId",
+                "stands beside SQL",
+                "describeStatement, getStatementResult or cancelStatement with it",
+            ));
         }
         let source = fields.source()?;
         let result = match fields.choice("result", &["none", "inline"])? {
@@ -281,23 +330,39 @@ impl Execute {
         };
         let format = fields.format()?;
         if result == ResultMode::Inline && format == Some(Format::Csv) {
-            return Err(Error::invalid("resultFormat", "CSV stands beside result inline", "JSON, or result none"));
+            return Err(Error::invalid(
+                "resultFormat",
+                "CSV stands beside result inline",
+                "JSON, or result none",
+            ));
         }
         let session_id = fields.text("sessionId", 64)?;
         if let Some(id) = &session_id
             && !is_uuid(id)
         {
-            return Err(Error::invalid("sessionId", "is no session id", "the sessionId that a statement with sessionKeepAliveSeconds answered"));
+            return Err(Error::invalid(
+                "sessionId",
+                "is no session id",
+                "the sessionId that a statement with sessionKeepAliveSeconds answered",
+            ));
         }
         let target = match fields.object.get("target") {
             None | Some(Value::Null) => None,
             Some(_) if session_id.is_some() => {
-                return Err(Error::invalid("target", "stands beside sessionId", "one of them: a session has its target"));
+                return Err(Error::invalid(
+                    "target",
+                    "stands beside sessionId",
+                    "one of them: a session has its target",
+                ));
             }
             Some(value) => {
                 let target = Target::from_json(value, "target")?;
                 if !allowed.contains(&target) {
-                    return Err(Error::invalid("target", "is not on the allow-list", format!("{} of ALLOWED_TARGETS", TARGET_FIELDS.join(", "))));
+                    return Err(Error::invalid(
+                        "target",
+                        "is not on the allow-list",
+                        format!("{} of ALLOWED_TARGETS", TARGET_FIELDS.join(", ")),
+                    ));
                 }
                 Some(target)
             }
@@ -370,31 +435,59 @@ impl Execute {
                 Ok(found) => {
                     if matches!(self.source, Source::List(_)) && found.len() != 1 {
                         let problem = format!("holds {} statements", found.len());
-                        return Err(Error::invalid(format!("{field}[{index}]"), problem, "one statement in each entry"));
+                        return Err(Error::invalid(
+                            format!("{field}[{index}]"),
+                            problem,
+                            "one statement in each entry",
+                        ));
                     }
                     statements.extend(found.into_iter().map(str::to_owned));
                 }
                 // The database's own message tells more about a text that a person wrote as one statement.
-                Err(_) if !matches!(self.source, Source::Script(_)) => statements.push(text.trim().to_owned()),
+                Err(_) if !matches!(self.source, Source::Script(_)) => {
+                    statements.push(text.trim().to_owned())
+                }
                 Err(error) => {
-                    return Err(Error::invalid(field, error.to_string(), "a script whose quotes and comments end"));
+                    return Err(Error::invalid(
+                        field,
+                        error.to_string(),
+                        "a script whose quotes and comments end",
+                    ));
                 }
             }
         }
         if statements.is_empty() {
-            return Err(Error::invalid(field, "holds no statement", "1 to 40 statements"));
+            return Err(Error::invalid(
+                field,
+                "holds no statement",
+                "1 to 40 statements",
+            ));
         }
         if statements.len() > BATCH_LIMIT {
-            let problem = format!("holds {} statements, more than one batch takes", statements.len());
+            let problem = format!(
+                "holds {} statements, more than one batch takes",
+                statements.len()
+            );
             let allowed = "1 to 40 statements; split the script at transaction boundaries into several requests, or put the \
                            statements into a stored procedure and CALL it: a transaction is never cut silently";
             return Err(Error::invalid(field, problem, allowed));
         }
         if let Some(long) = statements.iter().position(|s| s.len() > TEXT_LIMIT) {
-            let problem = format!("statement {} has {} bytes", long + 1, statements[long].len());
-            return Err(Error::invalid(field, problem, format!("at most {TEXT_LIMIT} bytes of text in a statement")));
+            let problem = format!(
+                "statement {} has {} bytes",
+                long + 1,
+                statements[long].len()
+            );
+            return Err(Error::invalid(
+                field,
+                problem,
+                format!("at most {TEXT_LIMIT} bytes of text in a statement"),
+            ));
         }
-        let used: Vec<String> = statements.iter().flat_map(|s| script::parameters(s)).collect();
+        let used: Vec<String> = statements
+            .iter()
+            .flat_map(|s| script::parameters(s))
+            .collect();
         if let Some(unused) = self.parameters.keys().find(|name| !used.contains(name)) {
             return Err(Error::invalid(
                 format!("parameters.{unused}"),
@@ -421,193 +514,31 @@ impl Reference {
                 "arn:aws:states:::lambda:invoke without .waitForTaskToken, and no taskToken",
             ));
         }
-        let known: Vec<&str> = ["action", "statementId", "executionArn"].iter().chain(more).copied().collect();
+        let known: Vec<&str> = ["action", "statementId", "executionArn"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
         fields.only(&known)?;
         let arn = fields.arn("executionArn")?;
         match (fields.text("statementId", 64)?, arn) {
-            (None, _) => Err(Error::invalid("statementId", "is missing", "a statement id, or LATEST with executionArn")),
+            (None, _) => Err(Error::invalid(
+                "statementId",
+                "is missing",
+                "a statement id, or LATEST with executionArn",
+            )),
             (Some(id), Some(arn)) if id == "LATEST" => Ok(Self::LatestOf(arn)),
-            (Some(id), None) if id == "LATEST" => {
-                Err(Error::invalid("executionArn", "is missing", "with statementId LATEST: the execution whose newest statement is meant"))
-            }
+            (Some(id), None) if id == "LATEST" => Err(Error::invalid(
+                "executionArn",
+                "is missing",
+                "with statementId LATEST: the execution whose newest statement is meant",
+            )),
             (Some(id), _) if is_statement_id(&id) => Ok(Self::Id(id)),
-            (Some(_), _) => Err(Error::invalid("statementId", "is no statement id", "a UUID, a UUID with :n for a batch's statement n, or LATEST")),
+            (Some(_), _) => Err(Error::invalid(
+                "statementId",
+                "is no statement id",
+                "a UUID, a UUID with :n for a batch's statement n, or LATEST",
+            )),
         }
-    }
-}
-
-struct Fields<'a> {
-    object: &'a Map<String, Value>,
-    /// CloudFormation sends every value as text.
-    strings: bool,
-}
-
-impl Fields<'_> {
-    fn only(&self, known: &[&str]) -> Result<(), Error> {
-        match self.object.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(unknown) => Err(Error::invalid(short(unknown), "is unknown here", known.join(", "))),
-            None => Ok(()),
-        }
-    }
-
-    fn value(&self, name: &str) -> Option<&Value> {
-        self.object.get(name).filter(|v| !v.is_null())
-    }
-
-    /// Text of 1 to `longest` characters. JSON null counts as absent.
-    fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Error> {
-        let allowed = || format!("text of 1 to {longest} characters");
-        match self.value(name) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Err(Error::invalid(name, "is empty", allowed())),
-            Some(Value::String(text)) if text.chars().count() > longest => Err(Error::invalid(name, "is too long", allowed())),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(Error::invalid(name, format!("is {}", kind(other)), allowed())),
-        }
-    }
-
-    fn arn(&self, name: &str) -> Result<Option<String>, Error> {
-        let arn = self.text(name, 2_048)?;
-        match &arn {
-            Some(arn) if !(arn.starts_with("arn:") && arn.contains(":states:") && (arn.contains(":execution:") || arn.contains(":express:"))) => {
-                Err(Error::invalid(name, "is no execution's ARN", "$$.Execution.Id of the state machine"))
-            }
-            _ => Ok(()),
-        }?;
-        Ok(arn)
-    }
-
-    fn choice<'c>(&self, name: &str, choices: &[&'c str]) -> Result<Option<&'c str>, Error> {
-        match self.value(name) {
-            None => Ok(None),
-            Some(value) => match choices.iter().find(|c| value.as_str() == Some(c)) {
-                Some(choice) => Ok(Some(choice)),
-                None => Err(Error::invalid(name, format!("is {}", shown(value)), choices.join(", "))),
-            },
-        }
-    }
-
-    fn format(&self) -> Result<Option<Format>, Error> {
-        Ok(self.choice("resultFormat", &["JSON", "CSV"])?.map(|f| if f == "CSV" { Format::Csv } else { Format::Json }))
-    }
-
-    fn integer(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Error> {
-        let number = match self.value(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) if self.strings => text.parse().ok(),
-            Some(value) => value.as_u64(),
-        };
-        match number {
-            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
-            _ => Err(Error::invalid(name, "is no such number", format!("a whole number from {least} to {most}"))),
-        }
-    }
-
-    fn source(&self) -> Result<Source, Error> {
-        let text = self.value("sqlStatement");
-        let list = self.value("sqlStatements");
-        let key = self.value("scriptKey");
-        match (text, list, key) {
-            (Some(Value::String(text)), None, None) => Ok(Source::Text(text.clone())),
-            (Some(other), None, None) => Err(Error::invalid("sqlStatement", format!("is {}", kind(other)), "text")),
-            (None, Some(Value::Array(entries)), None) => {
-                let texts: Option<Vec<String>> = entries.iter().map(|e| e.as_str().map(str::to_owned)).collect();
-                texts.map(Source::List).ok_or_else(|| Error::invalid("sqlStatements", "holds something other than text", "a list of 1 to 40 texts"))
-            }
-            (None, Some(other), None) => Err(Error::invalid("sqlStatements", format!("is {}", kind(other)), "a list of 1 to 40 texts")),
-            (None, None, Some(_)) => match self.text("scriptKey", 1_024)? {
-                Some(key) => Ok(Source::Script(key)),
-                None => Err(Error::invalid("scriptKey", "is missing", SOURCES)),
-            },
-            (None, None, None) => Err(Error::invalid("sqlStatement", "is missing", SOURCES)),
-            (Some(_), Some(_), _) => Err(Error::invalid("sqlStatements", "stands beside sqlStatement", SOURCES)),
-            (_, _, Some(_)) => Err(Error::invalid("scriptKey", "stands beside other SQL", SOURCES)),
-        }
-    }
-
-    /// An object of name and value, or the API's list of `{name, value}`. Numbers and booleans become text, as the API
-    /// takes text only and casts it.
-    fn parameters(&self) -> Result<BTreeMap<String, String>, Error> {
-        let allowed = "an object of names and values, or a list of {name, value}";
-        let pairs: Vec<(String, &Value)> = match self.value("parameters") {
-            None => return Ok(BTreeMap::new()),
-            Some(Value::Object(object)) => object.iter().map(|(name, value)| (name.clone(), value)).collect(),
-            Some(Value::Array(list)) => {
-                let mut pairs = Vec::new();
-                for (index, entry) in list.iter().enumerate() {
-                    let path = format!("parameters[{index}]");
-                    let Some(object) = entry.as_object() else {
-                        return Err(Error::invalid(path, format!("is {}", kind(entry)), "{name, value}"));
-                    };
-                    if let Some(unknown) = object.keys().find(|k| !["name", "value"].contains(&k.as_str())) {
-                        return Err(Error::invalid(format!("{path}.{}", short(unknown)), "is unknown", "name, value"));
-                    }
-                    let Some(name) = object.get("name").and_then(Value::as_str) else {
-                        return Err(Error::invalid(format!("{path}.name"), "is missing or no text", "a parameter's name"));
-                    };
-                    pairs.push((name.to_owned(), object.get("value").unwrap_or(&Value::Null)));
-                }
-                pairs
-            }
-            Some(other) => return Err(Error::invalid("parameters", format!("is {}", kind(other)), allowed)),
-        };
-        let mut parameters = BTreeMap::new();
-        for (name, value) in pairs {
-            let path = format!("parameters.{}", short(&name));
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                return Err(Error::invalid(path, "is no parameter name", "letters, digits and underscores"));
-            }
-            let text = match value {
-                Value::String(text) if text.is_empty() => {
-                    return Err(Error::invalid(path, "is empty", "at least 1 character: the Data API takes no empty value; write '' in the SQL"));
-                }
-                Value::String(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                Value::Bool(truth) => truth.to_string(),
-                Value::Null => {
-                    return Err(Error::invalid(path, "is null", "a value: the Data API takes no NULL as a parameter; write NULL in the SQL"));
-                }
-                other => return Err(Error::invalid(path, format!("is {}", kind(other)), "text, a number or a boolean")),
-            };
-            if parameters.insert(name, text).is_some() {
-                return Err(Error::invalid(path, "is given twice", "each name once"));
-            }
-        }
-        Ok(parameters)
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A choice's value for a message: a short word as it stands, never a longer text that could be anything.
-fn shown(value: &Value) -> String {
-    value.as_str().filter(|t| t.len() <= 32).map_or_else(|| kind(value).to_owned(), |t| format!("{t:?}"))
-}
-
-/// A field or action name, cut: it comes from outside.
-fn short(name: &str) -> String {
-    name.chars().take(64).collect()
-}
-
-fn is_uuid(text: &str) -> bool {
-    let lengths = [8, 4, 4, 4, 12];
-    let parts: Vec<&str> = text.split('-').collect();
-    parts.len() == 5
-        && parts.iter().zip(lengths).all(|(part, n)| part.len() == n && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
-}
-
-fn is_statement_id(text: &str) -> bool {
-    match text.split_once(':') {
-        None => is_uuid(text),
-        Some((id, index)) => is_uuid(id) && index.len() <= 2 && index.bytes().all(|b| b.is_ascii_digit()),
     }
 }

@@ -2,9 +2,9 @@
 //! functions here, from the row that was read to the row to be written; the store writes it only if nobody else wrote in
 //! between (`revision`), so a change never rests on something that is no longer so.
 
+use crate::Error;
 use crate::class::Class;
 use crate::request::{Action, Names, ResultMode};
-use crate::{Error, key};
 
 /// Ended attempts kept in a row.
 pub const PREVIOUS_KEPT: usize = 10;
@@ -34,8 +34,15 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Pending, Self::Submitted, Self::Finished, Self::Failed, Self::Aborted, Self::Refused, Self::Unknown];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Submitted,
+        Self::Finished,
+        Self::Failed,
+        Self::Aborted,
+        Self::Refused,
+        Self::Unknown,
+    ];
 
     /// As the row spells it.
     #[must_use]
@@ -89,7 +96,9 @@ impl Callback {
     /// By the name that [`Callback::name`] gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::None, Self::Task, Self::Response].into_iter().find(|c| c.name() == name)
+        [Self::None, Self::Task, Self::Response]
+            .into_iter()
+            .find(|c| c.name() == name)
     }
 }
 
@@ -118,7 +127,9 @@ impl AnsweredAs {
     /// By the name that [`AnsweredAs::name`] gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Sent, Self::Gone, Self::Raised].into_iter().find(|a| a.name() == name)
+        [Self::Sent, Self::Gone, Self::Raised]
+            .into_iter()
+            .find(|a| a.name() == name)
     }
 }
 
@@ -177,7 +188,7 @@ pub struct Previous {
 /// The row. Times are epoch milliseconds unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Partition key: [`key::row`].
+    /// Partition key: [`crate::key::row`].
     pub key: String,
     /// Counts the writes; a write is conditional on the count before it.
     pub revision: u64,
@@ -195,7 +206,7 @@ pub struct Row {
     pub callback: Callback,
     /// The token or response URL.
     pub sealed: Option<Sealed>,
-    /// [`key::caller`] of the newest caller.
+    /// [`crate::key::caller`] of the newest caller.
     pub caller_hash: String,
     /// The custom resource.
     pub resource: Option<Resource>,
@@ -259,106 +270,7 @@ pub struct Row {
     pub checked_at: Option<i64>,
 }
 
-/// Who asks, and for what: what [`Row::first`] and [`admit`] need.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
-    /// The stack's name.
-    pub stack: String,
-    /// [`key::row`].
-    pub key: String,
-    /// See [`Row::request_hash`].
-    pub request_hash: String,
-    /// See [`Row::sql_hash`].
-    pub sql_hash: String,
-    /// The SQL, only if configured.
-    pub sql: Option<String>,
-    /// See [`Row::action`].
-    pub action: Action,
-    /// See [`Row::statements`].
-    pub statements: u32,
-    /// See [`Row::target`].
-    pub target: String,
-    /// See [`Row::lock`].
-    pub lock: Option<String>,
-    /// See [`Row::callback`].
-    pub callback: Callback,
-    /// See [`Row::caller_hash`].
-    pub caller_hash: String,
-    /// See [`Row::resource`].
-    pub resource: Option<Resource>,
-    /// See [`Row::execution_arn`].
-    pub execution_arn: Option<String>,
-    /// See [`Row::result`].
-    pub result: ResultMode,
-    /// See [`Row::names`].
-    pub names: Names,
-}
-
-/// What to do about a request whose key is known. A row that comes with it is to be written first.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Admission {
-    /// Submit, with the same ClientToken: the API has it or takes it, but never twice.
-    Resubmit(Option<Box<Row>>),
-    /// The ClientToken is too old to be remembered: look the statement up by name.
-    LookUp(Option<Box<Row>>),
-    /// It is running: nothing to submit.
-    Active(Option<Box<Row>>),
-    /// It ended well: nothing to submit; the completion function answers the new caller if one is owed an answer.
-    Finished(Option<Box<Row>>),
-    /// It ended and this very caller was answered: nothing at all.
-    Over,
-    /// It ended otherwise: submit, as a new attempt if the last one ran.
-    Again(Box<Row>),
-}
-
 impl Row {
-    /// The first row of a key.
-    #[must_use]
-    pub fn first(ask: &Ask, now: i64) -> Self {
-        Self {
-            key: ask.key.clone(),
-            revision: 1,
-            attempt: 1,
-            status: Status::Pending,
-            token_version: 1,
-            answered_version: 0,
-            answered_as: None,
-            callback: ask.callback,
-            sealed: None,
-            caller_hash: ask.caller_hash.clone(),
-            resource: ask.resource.clone(),
-            execution_arn: ask.execution_arn.clone(),
-            open_since: Some(now),
-            statement_name: key::statement_name(&ask.stack, &ask.key, 1),
-            statement_id: None,
-            session_id: None,
-            request_hash: ask.request_hash.clone(),
-            sql_hash: ask.sql_hash.clone(),
-            sql: ask.sql.clone(),
-            action: ask.action,
-            statements: ask.statements,
-            target: ask.target.clone(),
-            result: ask.result,
-            names: ask.names,
-            lock: ask.lock.clone(),
-            client_token_at: now,
-            created_at: now,
-            submitted_at: None,
-            event_at: None,
-            answered_at: None,
-            ended_at: None,
-            rows: None,
-            bytes: None,
-            duration_ns: None,
-            query_id: None,
-            db_user: None,
-            error: None,
-            previous: Vec::new(),
-            expires_at: None,
-            checked_at: None,
-        }
-    }
-
     /// Whether the newest caller waits for an answer.
     #[must_use]
     pub fn owes_answer(&self) -> bool {
@@ -380,12 +292,21 @@ impl Row {
     /// The row with one more write counted. Every row that is written went through this or [`Row::first`].
     #[must_use]
     pub fn next(&self) -> Self {
-        Self { revision: self.revision + 1, ..self.clone() }
+        Self {
+            revision: self.revision + 1,
+            ..self.clone()
+        }
     }
 
     /// The API has the statement, also where the attempt was believed refused.
     #[must_use]
-    pub fn submitted(&self, statement_id: &str, session_id: Option<&str>, db_user: Option<&str>, now: i64) -> Self {
+    pub fn submitted(
+        &self,
+        statement_id: &str,
+        session_id: Option<&str>,
+        db_user: Option<&str>,
+        now: i64,
+    ) -> Self {
         let mut row = self.next();
         row.open_since = row.open_since.or(Some(now));
         (row.ended_at, row.error, row.expires_at) = (None, None, None);
@@ -400,12 +321,23 @@ impl Row {
     /// The attempt is given up: it never ran (`Refused`), or nobody can tell (`Unknown`). With `raised` the caller hears
     /// it from the function itself, else an answer is still owed.
     #[must_use]
-    pub fn given_up(&self, status: Status, error: &Error, raised: bool, now: i64, retention_days: u32) -> Self {
+    pub fn given_up(
+        &self,
+        status: Status,
+        error: &Error,
+        raised: bool,
+        now: i64,
+        retention_days: u32,
+    ) -> Self {
         let mut row = self.next();
         row.status = status;
         row.ended_at = Some(now);
-        row.error =
-            Some(RowError { name: error.name().to_owned(), class: None, message: cut(&error.to_string(), 2_000), index: None });
+        row.error = Some(RowError {
+            name: error.name().to_owned(),
+            class: None,
+            message: cut(&error.to_string(), 2_000),
+            index: None,
+        });
         row.lock = None;
         if raised {
             row.answered_as = Some(AnsweredAs::Raised);
@@ -436,129 +368,13 @@ impl Row {
     }
 
     /// The row with the newest caller in it; nothing if there is nothing to change.
-    fn take_over(&self, ask: &Ask, now: i64) -> Option<Box<Self>> {
-        // A caller that waits for nothing never pushes out one that waits.
-        let changes = self.caller_hash != ask.caller_hash && (ask.callback != Callback::None || self.callback == Callback::None);
-        // A row that is about to be submitted is young again, so that the reconciler leaves it alone meanwhile.
-        let pending = self.status == Status::Pending;
-        if !changes && !pending {
-            return None;
-        }
-        let mut row = self.next();
-        if changes {
-            row.caller(ask);
-        }
-        if pending || (row.status.ended() && row.owes_answer()) {
-            row.open_since = Some(now);
-            row.expires_at = None;
-        }
-        Some(Box::new(row))
-    }
-
-    fn caller(&mut self, ask: &Ask) {
-        self.token_version += 1;
-        self.callback = ask.callback;
-        self.caller_hash = ask.caller_hash.clone();
-        self.sealed = None;
-        self.answered_as = None;
-        self.answered_at = None;
-        self.resource = ask.resource.clone();
-        self.execution_arn = ask.execution_arn.clone().or_else(|| self.execution_arn.take());
-        self.result = ask.result;
-        self.names = ask.names;
-        self.checked_at = None;
-    }
-
-    fn again(&self, ask: &Ask, now: i64) -> Box<Self> {
-        let attempt = self.attempt + 1;
-        Box::new(Self {
-            attempt,
-            statement_name: key::statement_name(&ask.stack, &self.key, attempt),
-            client_token_at: now,
-            ..self.reopened(ask, now)
-        })
-    }
-
-    /// The same attempt once more: it never ran. Its ClientToken stays, so even a submit that was believed lost and
-    /// comes through late is the same statement to the API.
-    fn reopened(&self, ask: &Ask, now: i64) -> Self {
-        let mut previous = self.previous.clone();
-        previous.push(Previous {
-            attempt: self.attempt,
-            status: self.status,
-            statement_id: self.statement_id.clone(),
-            error: self.error.as_ref().map(|e| e.name.clone()),
-            created_at: self.client_token_at,
-            ended_at: self.ended_at,
-        });
-        if previous.len() > PREVIOUS_KEPT {
-            previous.drain(..previous.len() - PREVIOUS_KEPT);
-        }
-        Self {
-            revision: self.revision + 1,
-            attempt: self.attempt,
-            token_version: self.token_version + 1,
-            answered_version: self.answered_version,
-            statement_name: self.statement_name.clone(),
-            client_token_at: self.client_token_at,
-            execution_arn: ask.execution_arn.clone().or_else(|| self.execution_arn.clone()),
-            created_at: self.created_at,
-            previous,
-            ..Self::first(ask, now)
-        }
-    }
-}
-
-/// Decides what a request with a known key leads to.
-///
-/// # Errors
-/// [`Error::IdempotencyConflict`] if the key stands for another request.
-pub fn admit(row: &Row, ask: &Ask, now: i64) -> Result<Admission, Error> {
-    if row.request_hash != ask.request_hash {
-        return Err(Error::IdempotencyConflict { statement_name: row.statement_name.clone() });
-    }
-    let same_caller = row.caller_hash == ask.caller_hash;
-    Ok(match row.status {
-        Status::Unknown => return Err(row.unknown()),
-        Status::Pending if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Resubmit(row.take_over(ask, now)),
-        Status::Pending => Admission::LookUp(row.take_over(ask, now)),
-        Status::Submitted => Admission::Active(row.take_over(ask, now)),
-        Status::Finished => Admission::Finished(row.take_over(ask, now)),
-        // The same caller again after its SQL ran and failed: an invocation that was delivered twice. A refused one never
-        // ran and was told so by the function, so it may well come again; unless its callback was answered meanwhile.
-        Status::Failed | Status::Aborted if same_caller => Admission::Over,
-        Status::Refused if same_caller && matches!(row.answered_as, Some(AnsweredAs::Sent | AnsweredAs::Gone)) => Admission::Over,
-        Status::Refused if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Again(Box::new(row.reopened(ask, now))),
-        Status::Failed | Status::Aborted | Status::Refused => Admission::Again(row.again(ask, now)),
-    })
-}
-
-impl Row {
-    /// After a look-up by name found nothing: the statement was never submitted, as long as the API would still know it.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] once the API has forgotten.
-    pub fn after_look_up(&self, ask: &Ask, now: i64) -> Result<Box<Self>, Error> {
-        if now - self.client_token_at < STATEMENT_KEPT_MS {
-            Ok(self.again(ask, now))
-        } else {
-            Err(self.unknown())
-        }
-    }
-
-    /// What a row is given up with when the Data API has forgotten its statement.
-    #[must_use]
-    pub fn unknown(&self) -> Error {
-        Error::OutcomeUnknown(format!(
-            "the Data API keeps statements for 24 hours and knows {} no more; use a new idempotencyKey",
-            self.statement_name
-        ))
-    }
-
     /// The reconciler has looked after the waiting task.
     #[must_use]
     pub fn checked(&self, now: i64) -> Self {
-        Self { checked_at: Some(now), ..self.next() }
+        Self {
+            checked_at: Some(now),
+            ..self.next()
+        }
     }
 
     /// Whether to look after the waiting task again: at ages that double, at least every quarter of an hour.
@@ -574,7 +390,11 @@ impl Row {
     /// The class of the row's error, if the SQL ran.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
-        self.error.as_ref()?.class.as_deref().and_then(Class::from_name)
+        self.error
+            .as_ref()?
+            .class
+            .as_deref()
+            .and_then(Class::from_name)
     }
 }
 
@@ -590,7 +410,7 @@ pub fn cut(text: &str, most: usize) -> String {
 /// The lock of one SQL on one target: its own item in the table, held by one attempt of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// Partition key: [`key::lock`].
+    /// Partition key: [`crate::key::lock`].
     pub key: String,
     /// The row that holds it.
     pub row: String,
@@ -618,6 +438,10 @@ impl Lock {
     /// Whether the holder is over: its row is gone, ended, or at another attempt.
     #[must_use]
     pub fn stale(&self, holder: Option<&Row>) -> bool {
-        holder.is_none_or(|row| row.attempt != self.attempt || row.status.ended() || row.lock.as_deref() != Some(&self.key))
+        holder.is_none_or(|row| {
+            row.attempt != self.attempt
+                || row.status.ended()
+                || row.lock.as_deref() != Some(&self.key)
+        })
     }
 }

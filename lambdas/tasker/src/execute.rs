@@ -3,11 +3,12 @@
 //! from there, and the SQL runs once.
 
 use serde_json::{Map, Value, json};
+use statement::admission::{Admission, Ask, admit};
 use statement::event::finished_message;
 use statement::ports::{FailureKind, LockChange, Ports, Submission, Submitted, Written};
 use statement::refusal::{self, SubmitFailure};
 use statement::request::{Action, Execute, Mode};
-use statement::row::{Admission, Ask, AnsweredAs, Callback, Lock, Resource, Row, Status, admit};
+use statement::row::{AnsweredAs, Callback, Lock, Resource, Row, Status};
 use statement::settings::TaskerSettings;
 use statement::{Error, key, script};
 
@@ -36,9 +37,16 @@ impl Caller {
             None => key::caller("invocation", invocation_id),
         };
         Self {
-            callback: if request.task_token.is_some() { Callback::Task } else { Callback::None },
+            callback: if request.task_token.is_some() {
+                Callback::Task
+            } else {
+                Callback::None
+            },
             secret: request.task_token.clone(),
-            key: request.idempotency_key.clone().unwrap_or_else(|| hash.clone()),
+            key: request
+                .idempotency_key
+                .clone()
+                .unwrap_or_else(|| hash.clone()),
             hash,
             resource: None,
         }
@@ -46,19 +54,32 @@ impl Caller {
 }
 
 /// Runs the request's SQL, or finds that it runs or ran already.
-pub(crate) async fn execute(ports: &Ports, settings: &TaskerSettings, request: &Execute, caller: &Caller) -> Result<Value, Error> {
+pub(crate) async fn execute(
+    ports: &Ports,
+    settings: &TaskerSettings,
+    request: &Execute,
+    caller: &Caller,
+) -> Result<Value, Error> {
     let statements = statements(ports, request).await?;
     let order = Order::new(settings, request, caller, statements);
     order.place(ports).await
 }
 
 async fn statements(ports: &Ports, request: &Execute) -> Result<Vec<String>, Error> {
-    let statement::request::Source::Script(key) = &request.source else { return request.resolve(None) };
+    let statement::request::Source::Script(key) = &request.source else {
+        return request.resolve(None);
+    };
     match ports.assets.script(key).await {
         Ok(script) => request.resolve(Some(script)),
-        Err(failure) if failure.kind == FailureKind::NotFound => Err(Error::ScriptNotFound(key.clone())),
+        Err(failure) if failure.kind == FailureKind::NotFound => {
+            Err(Error::ScriptNotFound(key.clone()))
+        }
         Err(failure) if matches!(failure.code.as_str(), "TooLarge" | "Encoding") => {
-            Err(Error::invalid("scriptKey", failure.message, "a SQL file in UTF-8, of at most 40 statements"))
+            Err(Error::invalid(
+                "scriptKey",
+                failure.message,
+                "a SQL file in UTF-8, of at most 40 statements",
+            ))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -74,21 +95,46 @@ struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn new(settings: &TaskerSettings, request: &Execute, caller: &'a Caller, statements: Vec<String>) -> Self {
+    fn new(
+        settings: &TaskerSettings,
+        request: &Execute,
+        caller: &'a Caller,
+        statements: Vec<String>,
+    ) -> Self {
         let stack = &settings.common.stack;
         let normal: Vec<String> = statements.iter().map(|s| script::normalise(s)).collect();
-        let target = request.target.clone().unwrap_or_else(|| settings.target.clone());
+        let target = request
+            .target
+            .clone()
+            .unwrap_or_else(|| settings.target.clone());
         let place = match &request.session_id {
             Some(id) => format!("session:{id}"),
             None => target.describe(),
         };
         let batch = request.batch(statements.len()).then_some(request.mode);
         let mode = batch.map_or("single", Mode::name);
-        let keep = request.session_keep_alive.map(|s| s.to_string()).unwrap_or_default();
+        let keep = request
+            .session_keep_alive
+            .map(|s| s.to_string())
+            .unwrap_or_default();
         let format = request.format.map_or("", |f| f.name());
-        let fixed = [request.action.name(), place.as_str(), mode, keep.as_str(), format];
-        let parameters = request.parameters.iter().flat_map(|(name, value)| ["parameter", name.as_str(), value.as_str()]);
-        let request_hash = key::hash(fixed.into_iter().chain(parameters).chain(normal.iter().map(String::as_str)));
+        let fixed = [
+            request.action.name(),
+            place.as_str(),
+            mode,
+            keep.as_str(),
+            format,
+        ];
+        let parameters = request
+            .parameters
+            .iter()
+            .flat_map(|(name, value)| ["parameter", name.as_str(), value.as_str()]);
+        let request_hash = key::hash(
+            fixed
+                .into_iter()
+                .chain(parameters)
+                .chain(normal.iter().map(String::as_str)),
+        );
         let ask = Ask {
             stack: stack.clone(),
             key: key::row(stack, &caller.key),
@@ -117,7 +163,12 @@ impl<'a> Order<'a> {
             client_token: String::new(),
             statement_name: String::new(),
         };
-        Self { ask, secret: caller.secret.as_deref(), submission, retention_days: settings.common.retention_days }
+        Self {
+            ask,
+            secret: caller.secret.as_deref(),
+            submission,
+            retention_days: settings.common.retention_days,
+        }
     }
 
     async fn place(&self, ports: &Ports) -> Result<Value, Error> {
@@ -137,7 +188,13 @@ impl<'a> Order<'a> {
         Err(Error::RowContended(self.ask.key.clone()))
     }
 
-    async fn follow(&self, ports: &Ports, admission: Admission, known: Option<&Row>, now: i64) -> Result<Step, Error> {
+    async fn follow(
+        &self,
+        ports: &Ports,
+        admission: Admission,
+        known: Option<&Row>,
+        now: i64,
+    ) -> Result<Step, Error> {
         let (row, next) = match (admission, known) {
             (Admission::Again(row), _) => (Some(row), Next::Submit { first: true }),
             (Admission::Resubmit(row), _) => (row, Next::Submit { first: false }),
@@ -161,7 +218,10 @@ impl<'a> Order<'a> {
             Next::Announce => {
                 // Also where the message may have been sent before and the function was cut off: a second one does nothing.
                 if row.owes_answer() {
-                    ports.queue.send(&finished_message(&row).to_string()).await?;
+                    ports
+                        .queue
+                        .send(&finished_message(&row).to_string())
+                        .await?;
                 }
                 Ok(Step::Done(reply(&row, true)))
             }
@@ -176,7 +236,9 @@ impl<'a> Order<'a> {
         let lock = Lock::of(&row, now).filter(|_| row.status == Status::Pending);
         let mut stale: Option<Lock> = None;
         for _ in 0..ROUNDS {
-            let change = lock.as_ref().map_or(LockChange::Leave, |lock| LockChange::Take(lock, stale.as_ref()));
+            let change = lock.as_ref().map_or(LockChange::Leave, |lock| {
+                LockChange::Take(lock, stale.as_ref())
+            });
             match (ports.rows.put(&row, change).await?, &lock) {
                 (Written::Done, _) => return Ok(Some(row)),
                 (Written::LockHeld, Some(lock)) => stale = self.stale(ports, lock).await?,
@@ -188,13 +250,17 @@ impl<'a> Order<'a> {
 
     /// The lock as it stands, if its holder is over and only the freeing was cut off.
     async fn stale(&self, ports: &Ports, lock: &Lock) -> Result<Option<Lock>, Error> {
-        let Some(held) = ports.rows.lock(&lock.key).await? else { return Ok(None) };
+        let Some(held) = ports.rows.lock(&lock.key).await? else {
+            return Ok(None);
+        };
         let holder = ports.rows.get(&held.row).await?;
         // An earlier attempt of this very row is over as soon as the new one is written, which is one transaction.
         if held.row == lock.row || held.stale(holder.as_ref()) {
             return Ok(Some(held));
         }
-        Err(Error::ConcurrentExecution { statement_name: held.statement_name })
+        Err(Error::ConcurrentExecution {
+            statement_name: held.statement_name,
+        })
     }
 
     async fn submit(&self, ports: &Ports, row: Row, first: bool) -> Result<Value, Error> {
@@ -210,7 +276,12 @@ impl<'a> Order<'a> {
                 // Another invocation may have submitted it. The row stays as it is, for the next try or the reconciler.
                 SubmitFailure::Refused(error) => Err(error),
                 SubmitFailure::Unknown => {
-                    tracing::warn!(row = row.key, attempt = row.attempt, code = failure.code, "whether the API has the statement is not known");
+                    tracing::warn!(
+                        row = row.key,
+                        attempt = row.attempt,
+                        code = failure.code,
+                        "whether the API has the statement is not known"
+                    );
                     // A task keeps waiting: the reconciler finds out. Raising would make a Retry run the SQL again
                     // under a new token while this one may be running.
                     if row.callback == Callback::Task {
@@ -223,21 +294,39 @@ impl<'a> Order<'a> {
     }
 
     /// Records the id. That it is recorded is a convenience from here on: the statement's name leads back to the row.
-    async fn record(&self, ports: &Ports, mut row: Row, submitted: &Submitted) -> Result<Value, Error> {
+    async fn record(
+        &self,
+        ports: &Ports,
+        mut row: Row,
+        submitted: &Submitted,
+    ) -> Result<Value, Error> {
         let attempt = row.attempt;
         for _ in 0..ROUNDS {
-            let recorded = row.submitted(&submitted.id, submitted.session_id.as_deref(), submitted.db_user.as_deref(), ports.clock.now());
+            let recorded = row.submitted(
+                &submitted.id,
+                submitted.session_id.as_deref(),
+                submitted.db_user.as_deref(),
+                ports.clock.now(),
+            );
             let written = match ports.rows.put(&recorded, LockChange::Leave).await {
                 Ok(written) => written,
                 Err(failure) => {
-                    tracing::warn!(row = row.key, attempt, statement_id = submitted.id, code = failure.code, "the id is not recorded");
+                    tracing::warn!(
+                        row = row.key,
+                        attempt,
+                        statement_id = submitted.id,
+                        code = failure.code,
+                        "the id is not recorded"
+                    );
                     return Ok(reply(&recorded, false));
                 }
             };
             if written == Written::Done {
                 return Ok(reply(&recorded, false));
             }
-            let Some(now) = ports.rows.get(&row.key).await.ok().flatten() else { return Ok(reply(&recorded, false)) };
+            let Some(now) = ports.rows.get(&row.key).await.ok().flatten() else {
+                return Ok(reply(&recorded, false));
+            };
             if now.attempt != attempt {
                 return Ok(reply(&now, false));
             }
@@ -245,7 +334,9 @@ impl<'a> Order<'a> {
                 // A new caller took over meanwhile, or the same request was refused on another path.
                 (Status::Pending, _) | (Status::Refused, Some(AnsweredAs::Raised)) => row = now,
                 // Given up while we were submitting, which the reconciler's grace time should rule out.
-                (Status::Refused | Status::Unknown, _) => return self.withdraw(ports, &now, submitted).await,
+                (Status::Refused | Status::Unknown, _) => {
+                    return self.withdraw(ports, &now, submitted).await;
+                }
                 // It has ended already, or is recorded by the same request on another path.
                 _ => return Ok(reply(&now, false)),
             }
@@ -253,8 +344,17 @@ impl<'a> Order<'a> {
         Ok(reply(&row, false))
     }
 
-    async fn withdraw(&self, ports: &Ports, row: &Row, submitted: &Submitted) -> Result<Value, Error> {
-        tracing::error!(row = row.key, statement_id = submitted.id, "submitted after it was given up; cancelling");
+    async fn withdraw(
+        &self,
+        ports: &Ports,
+        row: &Row,
+        submitted: &Submitted,
+    ) -> Result<Value, Error> {
+        tracing::error!(
+            row = row.key,
+            statement_id = submitted.id,
+            "submitted after it was given up; cancelling"
+        );
         ports.data.cancel(&submitted.id).await?;
         Err(Error::SubmitInterrupted)
     }
@@ -270,8 +370,15 @@ impl<'a> Order<'a> {
         match ports.rows.put(&refused, change).await {
             Ok(Written::Done) => {}
             // The reconciler gives it up later; the caller hears the reason now.
-            Ok(_) => tracing::warn!(row = row.key, "the row changed while the submit was refused"),
-            Err(failure) => tracing::warn!(row = row.key, code = failure.code, "the refusal is not recorded"),
+            Ok(_) => tracing::warn!(
+                row = row.key,
+                "the row changed while the submit was refused"
+            ),
+            Err(failure) => tracing::warn!(
+                row = row.key,
+                code = failure.code,
+                "the refusal is not recorded"
+            ),
         }
         Err(error)
     }
@@ -279,7 +386,11 @@ impl<'a> Order<'a> {
     async fn look_up(&self, ports: &Ports, row: Row, now: i64) -> Result<Step, Error> {
         let listed = ports.data.list(&row.statement_name).await?;
         if let Some(found) = listed.into_iter().find(|s| s.name == row.statement_name) {
-            let submitted = Submitted { id: found.id, session_id: None, db_user: None };
+            let submitted = Submitted {
+                id: found.id,
+                session_id: None,
+                db_user: None,
+            };
             return self.record(ports, row, &submitted).await.map(Step::Done);
         }
         let again = row.after_look_up(&self.ask, now)?;
@@ -316,6 +427,13 @@ fn reply(row: &Row, known: bool) -> Value {
     if let Some(session) = &row.session_id {
         reply.insert("sessionId".to_owned(), json!(session));
     }
-    tracing::info!(row = row.key, attempt = row.attempt, statement_id = row.statement_id, state = row.status.name(), known, "tasker");
+    tracing::info!(
+        row = row.key,
+        attempt = row.attempt,
+        statement_id = row.statement_id,
+        state = row.status.name(),
+        known,
+        "tasker"
+    );
     Value::Object(reply)
 }

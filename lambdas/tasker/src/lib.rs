@@ -16,7 +16,12 @@ use statement::settings::TaskerSettings;
 ///
 /// # Errors
 /// Every [`Error`]; its name is what a state's `Retry` or `Catch` sees.
-pub async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Value, invocation_id: &str) -> Result<Value, Error> {
+pub async fn handle(
+    ports: &Ports,
+    settings: &TaskerSettings,
+    event: &Value,
+    invocation_id: &str,
+) -> Result<Value, Error> {
     if ResourceRequest::is(event) {
         return resource::handle(ports, settings, event).await;
     }
@@ -31,15 +36,23 @@ pub async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Value, inv
     }
 }
 
-/// Serves the Lambda Runtime API with the process's environment.
+/// Serves the Lambda Runtime API with the process's environment; the whole of the function's program. Blocks, so it is not
+/// to be called inside of a runtime.
 ///
 /// # Errors
 /// [`aws::RunError`] if the environment is incomplete or the Runtime API ends.
-pub async fn run() -> Result<(), aws::RunError> {
+pub fn run() -> Result<(), aws::RunError> {
+    aws::execute(serve)
+}
+
+async fn serve() -> Result<(), aws::RunError> {
     let lookup = |key: &str| std::env::var(key).ok();
     let (settings, services) = aws::Configuration::new(lookup).tasker()?;
     let clients = aws::clients::Clients::from_lookup(lookup)?;
     let ports = aws::ports(clients.into(), &settings.common, &services);
     let (ports, settings) = (&ports, &settings);
-    aws::serve(move |event, invocation| async move { handle(ports, settings, &event, &invocation.request_id).await }).await
+    aws::serve(move |event, invocation| async move {
+        handle(ports, settings, &event, &invocation.request_id).await
+    })
+    .await
 }

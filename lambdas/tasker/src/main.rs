@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aws::execute(tasker_function::run)
+    aws::exit_code(&tasker_function::run())
 }

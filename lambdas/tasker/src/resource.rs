@@ -11,7 +11,11 @@ use statement::settings::TaskerSettings;
 use crate::execute::{Caller, execute};
 use statement::key;
 
-pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Value) -> Result<Value, Error> {
+pub(crate) async fn handle(
+    ports: &Ports,
+    settings: &TaskerSettings,
+    event: &Value,
+) -> Result<Value, Error> {
     let request = ResourceRequest::envelope(event)?;
     let verdict = match request.sql(&settings.allowed) {
         Ok(Some(sql)) => {
@@ -24,7 +28,9 @@ pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Val
             };
             match execute(ports, settings, &sql, &caller).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) if settled_later(ports, settings, &caller, &error).await => return Err(error),
+                Err(error) if settled_later(ports, settings, &caller, &error).await => {
+                    return Err(error);
+                }
                 Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
             }
         }
@@ -37,14 +43,33 @@ pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Val
         }
         Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
     };
-    ports.responses.put(&request.response_url, &answer(&request.resource, &verdict)).await?;
-    let status = if matches!(verdict, Verdict::Success(_)) { "SUCCESS" } else { "FAILED" };
-    tracing::info!(logical_id = request.resource.logical_id, status, "custom resource answered");
+    ports
+        .responses
+        .put(&request.response_url, &answer(&request.resource, &verdict))
+        .await?;
+    let status = if matches!(verdict, Verdict::Success(_)) {
+        "SUCCESS"
+    } else {
+        "FAILED"
+    };
+    tracing::info!(
+        logical_id = request.resource.logical_id,
+        status,
+        "custom resource answered"
+    );
     Ok(json!({"answered": status}))
 }
 
 /// Whether an open row stands for the answer: then Lambda's retry or the reconciler brings it. Without one nobody would.
-async fn settled_later(ports: &Ports, settings: &TaskerSettings, caller: &Caller, error: &Error) -> bool {
-    let row = ports.rows.get(&key::row(&settings.common.stack, &caller.key)).await;
+async fn settled_later(
+    ports: &Ports,
+    settings: &TaskerSettings,
+    caller: &Caller,
+    error: &Error,
+) -> bool {
+    let row = ports
+        .rows
+        .get(&key::row(&settings.common.stack, &caller.key))
+        .await;
     error.transient() && matches!(row, Ok(Some(row)) if row.owes_answer())
 }
