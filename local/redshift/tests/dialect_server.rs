@@ -162,7 +162,7 @@ async fn functions() {
         ("select regexp_substr('abc', 'z'), regexp_substr('a1b2', '[0-9]', 1, 2), regexp_substr('a1', '[0-9]', 1, 5), regexp_substr('ab', 'a', 9)", &["|2|NULL|"]),
         ("select regexp_count('abcabc', 'B', 1, 'i'), regexp_instr('abc', 'c'), regexp_instr('abc', 'z')", &["2|3|0"]),
         ("select 'a' = 'a  ', 'a ' in ('a', 'b'), 'a'::char(3) = 'a', 'a ' < 'a', ('a ', 1) = ('a', 1)", &["t|t|t|f|t"]),
-        ("select 'a' + 'b' + 'c', 1 || 'x', 'x' || 1.5 || current_date::date", &[&format!("abc|1x|x1.5{}", today(&db).await)]),
+        ("select 'a' + 'b' + 'c', 1 || 'x', 'x' || 1.50 || current_date::date", &[&format!("abc|1x|x1.50{}", today(&db).await)]),
         ("select 'Incomplete'::char(3), '\u{e9}\u{e9}\u{e9}'::varchar(4), 'abc'::varchar(2)", &["Inc|\u{e9}\u{e9}|ab"]),
         ("select sha1('abc'), func_sha1('') ", &["a9993e364706816aba3e25717850c26c9cd0d89d|da39a3ee5e6b4b0d3255bfef95601890afd80709"]),
         ("select md5('Amazon Redshift'), sha2('abc', 224)", &["f7415e33f972c03abd4f3fed36748f7a|23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"]),

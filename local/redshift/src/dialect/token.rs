@@ -410,3 +410,38 @@ pub(super) fn split<'a>(nodes: &'a [Node], symbol: &str) -> Vec<&'a [Node]> {
     }
     nodes.split(|node| node.is_symbol(symbol)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn brackets_without_partner_stay() {
+        for sql in ["(", ")", "a ( b ] c", "[ ( ] )", "f((a)", "((a)) )"] {
+            assert_eq!(read(sql).map(|tree| tree.render()), Ok(sql.to_owned()));
+        }
+    }
+
+    #[test]
+    fn comments_and_quotes_hide_their_content() {
+        let tree =
+            read("a /* 'x' /* \"y\" */ */ -- (\n $q$ ) $q$ 'it\\'s' \"b\"\"c\"").expect("a text");
+        let shapes: Vec<Shape> = tree.nodes.iter().map(|node| node.shape).collect();
+        assert_eq!(
+            shapes,
+            [Shape::Word, Shape::Dollar, Shape::Text, Shape::Quoted]
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_can_be_read_is_rendered_again(sql in "[\\PCa-z0-9 '\"$#:;,.()\\[\\]/*\\-\n\r\t|<>=+]{0,60}") {
+            if let Ok(tree) = read(&sql) {
+                prop_assert_eq!(tree.render(), sql);
+            }
+        }
+    }
+}

@@ -123,8 +123,9 @@ do $do$
 declare
     kind text;
 begin
-    -- With implicit casts to string `||` needs its own operators: else PostgreSQL's three are equally good.
-    foreach kind in array array['smallint', 'integer', 'bigint', 'real', 'float8', 'date', 'timestamp', 'timestamptz'] loop
+    -- With implicit casts to string `||` needs its own operators: else PostgreSQL's three are equally good, or a DECIMAL
+    -- goes by way of DOUBLE PRECISION. BOOLEAN fails, as its cast does.
+    foreach kind in array array['boolean', 'smallint', 'integer', 'bigint', 'numeric', 'real', 'float8', 'date', 'timestamp', 'timestamptz'] loop
         execute format($f$
             create function redshift_catalog.text_join(a text, b %1$s) returns text stable return a operator(pg_catalog.||) b::text;
             create function redshift_catalog.text_join(a %1$s, b text) returns text stable return a::text operator(pg_catalog.||) b;
