@@ -22,6 +22,7 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SQS::QueuePolicy" => parts.sqs.queue_policy(properties),
         "AWS::Lambda::Function" => parts.lambda.create_function(name, properties),
         "AWS::Lambda::Permission" => parts.lambda.permission(properties),
+        "AWS::Lambda::EventInvokeConfig" => parts.lambda.create_event_invoke_config(properties, &parts.sqs),
         "AWS::Lambda::EventSourceMapping" => parts.lambda.create_event_source_mapping(name, properties, &parts.sqs),
         "AWS::Events::Rule" => parts.bus.create_rule(name, properties),
         "AWS::IAM::Role" => parts.identity.create_role(resource.arn(), properties),
