@@ -196,10 +196,11 @@ pub enum Event {
     },
 }
 
-/// What is wrong with the text of a definition; empty when a state machine can be created from it.
+/// What is wrong with the text of a definition of a Standard machine. It can be created when there is no
+/// [`Severity::Error`] among the findings.
 #[must_use]
 pub fn check(definition: &str) -> Vec<Diagnostic> {
-    definition::parse(definition).err().unwrap_or_default()
+    definition::parse(definition, definition::MachineType::Standard).map_or_else(|found| found, |(_, found)| found)
 }
 
 /// A point in time. The core works in whole milliseconds.

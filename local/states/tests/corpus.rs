@@ -104,11 +104,11 @@ fn out_of_scope(case: &Value) -> Option<&'static str> {
         "sync_execution" | "express_async" => return Some("Express machines are left out"),
         _ => {}
     }
-    let id = case["id"].as_str().unwrap();
-    if case["machine_type"] == "EXPRESS" || case["request"]["type"] == "EXPRESS" || id.contains("express.") {
+    let express = case["machine_type"] == "EXPRESS" || case["request"]["type"] == "EXPRESS";
+    if express && case["kind"] == "execution" {
         return Some("Express machines are left out");
     }
-    if case["topic"] == "activities" || text.contains("activity_arn") {
+    if case["topic"] == "activities" || (text.contains("activity_arn") && case["kind"] == "execution") {
         return Some("activities are left out");
     }
     if text.contains("\"Credentials\"") && case["kind"] == "execution" {
@@ -133,14 +133,17 @@ fn run(case: &Value) -> Outcome {
     let matcher = Matcher::new(wildcards.collect());
     let definition = match &case["definition"] {
         Value::Null => case["definition_text"].as_str().unwrap_or_default().to_owned(),
-        definition => named(&definition.to_string()),
+        definition => named(&definition.to_string())
+            .replace("\"activity_arn\"", "\"arn:aws:states:us-east-1:111111111111:activity:a\""),
     };
     let mut world = World::new(case);
     let only = |result| Outcome { result, history: None, events: Value::Null };
     match case["kind"].as_str().unwrap() {
         "create_error" => return only(create_error(case, &definition, &mut world, &matcher)),
         "validate_definition" => {
-            let answer = world.call("ValidateStateMachineDefinition", &json!({ "definition": definition })).unwrap();
+            let kind = machine_type(case);
+            let body = json!({ "definition": definition, "type": kind });
+            let answer = world.call("ValidateStateMachineDefinition", &body).unwrap();
             return only(matcher.difference(&case["expected"], &answer, "$"));
         }
         "variable_references" => {
@@ -177,9 +180,17 @@ fn named(text: &str) -> String {
     out
 }
 
+fn machine_type(case: &Value) -> &'static str {
+    // The corpus says it by the case's name where the request was not kept.
+    let id = case["id"].as_str().unwrap();
+    let express = case["machine_type"] == "EXPRESS" || case["request"]["type"] == "EXPRESS" || id.contains("express");
+    if express { "EXPRESS" } else { "STANDARD" }
+}
+
 fn create_error(case: &Value, definition: &str, world: &mut World, matcher: &Matcher) -> Option<String> {
     let expected = &case["expected"];
-    match world.create("machine", definition) {
+    let body = json!({ "name": "machine", "definition": definition, "roleArn": world::ROLE, "type": machine_type(case) });
+    match world.call("CreateStateMachine", &body) {
         Ok(_) => Some("the definition was accepted".into()),
         Err(error) => matcher
             .difference(&expected["error_code"], &json!(error.code), "code")

@@ -25,7 +25,9 @@ fn creating_twice_is_the_same_machine_or_refused() {
         (json!({ "name": "m", "roleArn": "role", "definition": "{}" }), "InvalidArn"),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}" }), "InvalidDefinition"),
         (json!({ "name": "m", "roleArn": ROLE }), "ValidationException"),
-        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "EXPRESS" }), "StateMachineTypeNotSupported"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": pass().to_string(), "type": "EXPRESS" }),
+            "StateMachineTypeNotSupported"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "SWIFT" }), "ValidationException"),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "publish": true }), "ValidationException"),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "colour": "red" }), "ValidationException"),
     ];
@@ -263,4 +265,73 @@ fn a_distributed_map_tolerates_what_it_is_told_to() {
     let mut h = Harness::new();
     let execution = h.begin(&definition(1), &input);
     assert_eq!(h.describe(&execution)["error"], "States.ExceedToleratedFailureThreshold");
+}
+
+#[test]
+fn definitions_are_refused_with_all_their_mistakes() {
+    let one = |state: Value| machine(state).to_string();
+    let cases = [
+        ("{}".to_owned(), vec![("These fields are required: [StartAt, States]", "/")]),
+        (one(json!({ "End": true })), vec![("These fields are required: [Type]", "/States/Only")]),
+        (one(json!({ "Type": "Pass" })), vec![("One of the following fields is required: [Next, End]", "/States/Only")]),
+        (one(json!({ "Type": "Fail", "End": true })), vec![("Field 'End' is not supported", "/States/Only")]),
+        (one(json!({ "Type": "Wait", "Seconds": -1, "End": true })), vec![("Minimum value is 0", "/States/Only/Seconds")]),
+        (
+            one(json!({ "Type": "Pass", "Output": 1, "End": true })),
+            vec![("The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage",
+                "/States/Only")],
+        ),
+        (
+            one(json!({ "Type": "Pass", "Parameters": { "a.$": "b", "c": { "d.$": "States.Nothing()" } }, "End": true })),
+            vec![
+                ("The value for the field 'a.$' must be a valid JSONPath or a valid intrinsic function call", "/States/Only/Parameters"),
+                ("The value for the field 'd.$' must be a valid JSONPath or a valid intrinsic function call", "/States/Only/Parameters/c"),
+            ],
+        ),
+        (
+            json!({ "StartAt": "A", "States": {
+                "A": { "Type": "Pass", "Next": "Nowhere" }, "B": { "Type": "Pass", "End": true },
+            } }).to_string(),
+            vec![("Missing 'Next' target: Nowhere", "/States/A/Next")],
+        ),
+        (
+            json!({ "StartAt": "A", "States": {
+                "A": { "Type": "Pass", "End": true }, "B": { "Type": "Pass", "End": true },
+            } }).to_string(),
+            vec![("State \"B\" is not reachable.", "/States/B")],
+        ),
+        (
+            one(json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
+                "Retry": [{ "ErrorEquals": ["States.ALL", "A"] }, { "ErrorEquals": [] }] })),
+            vec![
+                ("States.ALL must appear alone and in the last retrier or catcher", "/States/Only/Retry[0]/ErrorEquals"),
+                ("ErrorEquals must not be empty", "/States/Only/Retry[1]/ErrorEquals"),
+            ],
+        ),
+        (
+            json!({ "StartAt": "Only", "QueryLanguage": "JSONata", "States": { "Only": {
+                "Type": "Pass", "Output": "{% 1 + %}", "End": true,
+            } } }).to_string(),
+            vec![("Value is not a valid JSONata expression: S0207: Unexpected end of expression", "/States/Only/Output")],
+        ),
+    ];
+    for (definition, expected) in cases {
+        let found = states::check(&definition);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|one| (one.message.as_str(), one.location.as_deref().unwrap_or("null"))).collect();
+        assert_eq!(found, expected, "{definition}");
+    }
+}
+
+#[test]
+fn a_wait_for_a_token_without_a_limit_is_a_warning() {
+    let state = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", "End": true });
+    let definition = machine(state).to_string();
+    let found = states::check(&definition);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].severity, states::Severity::Warning);
+    let mut h = Harness::new();
+    let body = json!({ "definition": definition, "severity": "WARNING" });
+    let answer = h.call("ValidateStateMachineDefinition", body).unwrap();
+    assert_eq!((&answer["result"], &answer["diagnostics"][0]["code"]), (&json!("OK"), &json!("NO_TIMEOUT")));
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The definition is refused.
+    /// It refuses the definition.
     Error,
     /// It is accepted and probably not meant.
     Warning,
@@ -43,16 +43,16 @@ impl Diagnostic {
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.code, self.message)?;
-        match &self.location {
-            Some(location) => write!(f, " at {location}"),
-            None => Ok(()),
-        }
+        // AWS writes "null" for a finding without a place.
+        write!(f, " at {}", self.location.as_deref().unwrap_or("null"))
     }
 }
 
 /// Collects findings while a definition is read.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
+    /// The definition is for an Express machine, which has fewer kinds of tasks.
+    pub express: bool,
     found: Vec<Diagnostic>,
 }
 
@@ -70,8 +70,15 @@ impl Findings {
         });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    pub(crate) fn warn(&mut self, code: &'static str, location: &str, message: impl Into<String>) {
+        self.add(code, Some(location), message);
+        if let Some(last) = self.found.last_mut() {
+            last.severity = Severity::Warning;
+        }
+    }
+
+    pub(crate) fn refuse(&self) -> bool {
+        self.found.iter().any(|found| found.severity == Severity::Error)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {

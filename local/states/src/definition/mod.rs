@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(crate) use choice::{Comparison, Condition, Operand, Operator, Rule};
 pub use diagnostics::{Diagnostic, Severity};
-pub(crate) use parse::parse;
+pub(crate) use parse::{MachineType, parse};
 
 use crate::TaskResource;
 use crate::expression::Expression;

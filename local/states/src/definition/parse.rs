@@ -14,7 +14,7 @@ use super::{
     Batcher, Catcher, Distributed, Kind, Language, Machine, Map, Next, Placement, Program, Reader, Retrier, State, Task,
     Wait, Writer,
 };
-use crate::{TaskResource, timestamp};
+use crate::{Pattern, TaskResource, timestamp};
 
 /// "Limits" of the Step Functions guide.
 const LONGEST_DEFINITION: usize = 1_048_576;
@@ -22,9 +22,17 @@ const LONGEST_STATE_NAME: usize = 80;
 /// Programs in programs; deeper ones are refused rather than risked.
 const DEEPEST: usize = 32;
 
-/// Reads a definition.
-pub(crate) fn parse(text: &str) -> Result<Machine, Vec<Diagnostic>> {
+/// What kind of machine a definition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MachineType {
+    Standard,
+    Express,
+}
+
+/// Reads a definition. Warnings alone do not refuse it; they come with the machine.
+pub(crate) fn parse(text: &str, kind: MachineType) -> Result<(Machine, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut findings = Findings::default();
+    findings.express = kind == MachineType::Express;
     if text.len() > LONGEST_DEFINITION {
         findings.add("DEFINITION_TOO_LARGE", None, format!("The definition is larger than {LONGEST_DEFINITION} bytes"));
         return Err(findings.into_vec());
@@ -54,7 +62,7 @@ pub(crate) fn parse(text: &str) -> Result<Machine, Vec<Diagnostic>> {
     let language = fields.language;
     let program = program(object, "", language, 0, &mut findings);
     match program {
-        Some(program) if findings.is_empty() => Ok(Machine { program, timeout }),
+        Some(program) if !findings.refuse() => Ok((Machine { program, timeout }, findings.into_vec())),
         _ => Err(findings.into_vec()),
     }
 }
@@ -318,6 +326,11 @@ impl StateReader<'_, '_> {
             }
             return None;
         };
+        let express = self.fields.findings.express;
+        if express && text.contains(":activity:") {
+            self.fields.wrong("Resource", "Express state machine does not support Activity ARN");
+            return None;
+        }
         let resource = match TaskResource::parse(text) {
             Ok(resource) => resource,
             Err(message) => {
@@ -325,6 +338,12 @@ impl StateReader<'_, '_> {
                 return None;
             }
         };
+        if express && resource.pattern != Pattern::RequestResponse {
+            let suffix = resource.history_name().replacen(&resource.action, "", 1);
+            // The two blanks before "at" are AWS's.
+            let message = format!("Express state machine does not support '{suffix}' service integration ");
+            self.fields.wrong("Resource", message);
+        }
         if self.fields.object.contains_key("Credentials") {
             let credentials = self.fields.object("Credentials")?;
             if !credentials.contains_key("RoleArn") && !credentials.contains_key("RoleArn.$") {
@@ -337,6 +356,11 @@ impl StateReader<'_, '_> {
             && heartbeat.as_f64() >= timeout.as_f64()
         {
             self.fields.wrong("HeartbeatSeconds", "HeartbeatSeconds must be smaller than TimeoutSeconds");
+        }
+        if resource.pattern == Pattern::WaitForTaskToken && timeout.is_none() && heartbeat.is_none() {
+            let location = self.fields.location.clone();
+            let message = "The task waits for a token without TimeoutSeconds or HeartbeatSeconds: up to a year";
+            self.fields.findings.warn("NO_TIMEOUT", &location, message);
         }
         let credentials = self.fields.template("Credentials");
         Some(Kind::Task(Box::new(Task { resource: Arc::new(resource), timeout, heartbeat, credentials })))

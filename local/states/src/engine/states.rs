@@ -308,8 +308,8 @@ impl Engine {
                 (Some((index, rule)), _) => (rule.next, &rule.assign, &rule.output, format!("Choices[{index}]/")),
                 (None, Some(default)) => (default, &state.assign, &state.output, String::new()),
                 (None, None) => {
-                    return Err(Failure::new(
-                        "States.NoChoiceMatched",
+                    // Measured at AWS (September 2026): not States.NoChoiceMatched, which the guide names.
+                    return Err(Failure::runtime(
                         "Failed to transition out of the state. The state does not point to a next state.",
                     ));
                 }

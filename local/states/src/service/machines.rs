@@ -7,19 +7,34 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, checked_arn, checked_name};
 use super::pages::page;
-use crate::definition::{self, Machine, Severity};
+use crate::definition::{self, Machine, MachineType, Severity};
 use crate::engine::{Engine, Registered, Revision, Turn};
 use crate::{ApiError, Diagnostic, intrinsic, timestamp};
 
 /// Members that are stored and given back.
 const SETTINGS: [&str; 3] = ["loggingConfiguration", "tracingConfiguration", "encryptionConfiguration"];
 
-fn parsed(definition: &str) -> Result<Machine, ApiError> {
-    definition::parse(definition).map_err(|found| {
+fn parsed(definition: &str, kind: MachineType) -> Result<Machine, ApiError> {
+    definition::parse(definition, kind).map(|(machine, _)| machine).map_err(|found| {
         let found: Vec<String> =
             found.iter().filter(|one| one.severity == Severity::Error).map(ToString::to_string).collect();
         ApiError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{}'", found.join(", ")))
     })
+}
+
+/// `type` of a call.
+fn machine_type(arguments: &Arguments<'_>) -> Result<MachineType, ApiError> {
+    match arguments.text("type")? {
+        None | Some("STANDARD") => Ok(MachineType::Standard),
+        Some("EXPRESS") => Ok(MachineType::Express),
+        Some(other) => Err(ApiError::new(
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value '{other}' at 'type' failed to satisfy constraint: Member must \
+                 satisfy enum value set: [STANDARD, EXPRESS]"
+            ),
+        )),
+    }
 }
 
 fn role(arn: &str) -> Result<&str, ApiError> {
@@ -32,7 +47,15 @@ fn role(arn: &str) -> Result<&str, ApiError> {
 
 pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
     let arguments = Arguments::new(body, &["definition", "type", "severity", "maxResults"])?;
-    let found = crate::check(arguments.required("definition")?);
+    let kind = machine_type(&arguments)?;
+    let warnings = match arguments.text("severity")?.unwrap_or("ERROR") {
+        "ERROR" => false,
+        "WARNING" => true,
+        other => return Err(ApiError::new("ValidationException", format!("'{other}' is no severity"))),
+    };
+    let parsed = definition::parse(arguments.required("definition")?, kind);
+    let mut found = parsed.map_or_else(|found| found, |(_, found)| found);
+    found.retain(|one| warnings || one.severity == Severity::Error);
     let refused = found.iter().any(|one| one.severity == Severity::Error);
     let most = arguments.max_results()?;
     Ok(json!({
@@ -51,14 +74,12 @@ impl Engine {
         let role = role(arguments.required("roleArn")?)?;
         arguments.refuse("publish")?;
         arguments.refuse("versionDescription")?;
-        match arguments.text("type")?.unwrap_or("STANDARD") {
-            "STANDARD" => {}
-            other => {
-                let message = format!("State machines of type {other} are not supported here");
-                return Err(ApiError::new("StateMachineTypeNotSupported", message));
-            }
+        let kind = machine_type(&arguments)?;
+        let machine = parsed(definition, kind)?;
+        if kind == MachineType::Express {
+            let message = "State machines of type EXPRESS are not supported here";
+            return Err(ApiError::new("StateMachineTypeNotSupported", message));
         }
-        let machine = parsed(definition)?;
         let config = &self.config;
         let arn: Arc<str> =
             format!("arn:{}:states:{}:{}:stateMachine:{name}", config.partition, config.region, config.account).into();
@@ -105,7 +126,7 @@ impl Engine {
         }
         let old = &registered.revision;
         let machine = match definition {
-            Some(definition) => Arc::new(parsed(definition)?),
+            Some(definition) => Arc::new(parsed(definition, MachineType::Standard)?),
             None => Arc::clone(&old.machine),
         };
         let revision = Revision {
