@@ -120,6 +120,14 @@ fn rewrites() {
         ),
         ("grant select on t to role r", "grant select on t to r"),
         (
+            "alter user u set search_path to a",
+            "alter user u set search_path to a, redshift_catalog, pg_catalog",
+        ),
+        (
+            "create user u password disable nocreateuser",
+            "create user u password null nosuperuser",
+        ),
+        (
             "create table #t (a int)",
             "create temp table \"#t\" (a int)",
         ),
@@ -403,6 +411,19 @@ fn refusals() {
             "ERROR: syntax error at or near \"only\"",
         ),
         ("select a is true, b from t", "ERROR: Not implemented"),
+        ("select f(a => 1)", "ERROR: syntax error at or near \"=>\""),
+        (
+            "create table t as select 1 as a with no data",
+            "ERROR: syntax error at or near \"with\"",
+        ),
+        (
+            "commit prepared 'x'",
+            "ERROR: syntax error at or near \"prepared\"",
+        ),
+        (
+            "rollback and chain",
+            "ERROR: syntax error at or near \"and\"",
+        ),
         (
             "select 1; select 2",
             "ERROR: cannot insert multiple commands into a prepared statement",
@@ -481,6 +502,41 @@ fn named_gaps() {
             "{sql}: {text}"
         );
     }
+}
+
+/// A statement from outside must not end the process: not by depth, not by size, not by what a rewrite multiplies.
+#[test]
+fn limits() {
+    let deep = format!("select {}1{}", "(".repeat(100_000), ")".repeat(100_000));
+    assert_eq!(refused(&deep), "ERROR: stack depth limit exceeded");
+    let nested = format!(
+        "select * from {}select 1{}",
+        "(select * from ".repeat(190),
+        ")".repeat(190)
+    );
+    assert!(translate(&nested, &Context::default()).is_ok());
+    let mut decode = "a".to_owned();
+    for _ in 0..40 {
+        decode = format!("decode({decode}, 1, 2, 3, 4, 5, 6)");
+    }
+    assert!(refused(&format!("select {decode}")).starts_with("ERROR: Statement is too large."));
+    let rows = vec!["(1, 'x', null)"; 50_000].join(", ");
+    assert_eq!(
+        last(&format!("insert into t values {rows}")).len(),
+        "insert into t values ".len() + rows.len()
+    );
+}
+
+/// What cannot run inside a procedure fails when the procedure runs, so that it can be made.
+#[test]
+fn refused_in_a_procedure_when_it_runs() {
+    let made = last(
+        "create procedure p() as $$ begin copy t from 's3://b' iam_role default; end $$ language plpgsql",
+    );
+    assert!(
+        made.contains("perform redshift_catalog.refuse('0A000', 'COPY is not supported"),
+        "{made}"
+    );
 }
 
 #[test]

@@ -367,7 +367,19 @@ impl Walk<'_> {
                 message: "VACUUM cannot be executed from a procedure".to_owned(),
             });
         }
-        let draft = statement::rewrite(&mut statement, &self.scope)?;
+        let draft = match statement::rewrite(&mut statement, &self.scope) {
+            Ok(draft) => draft,
+            // What cannot run fails when it would run, not when the procedure is made.
+            Err(error) if error.code == "0A000" => {
+                let message = error.message.replace('\'', "''");
+                self.finish(vec![Node::made(format!(
+                    "perform {SCHEMA}.refuse('{}', '{message}')",
+                    error.code
+                ))]);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(first) = statement.first_mut()
             && first.lead.is_empty()
         {

@@ -5,7 +5,7 @@
 
 use super::expression::Scope;
 use super::refusal::{self, UNKNOWN_MARK, unable_function, unsupported_function};
-use super::token::{Node, Shape, render, render_trimmed, split};
+use super::token::{Node, Shape, render, render_trimmed, split, within_limit};
 use super::{Error, SCHEMA, types};
 
 /// Nodes that replace a call, and how many nodes behind its brackets they replace as well.
@@ -93,7 +93,7 @@ pub(super) fn call(
             ))]
         }
         "nvl2" if arguments.len() == 3 => nvl2(&arguments),
-        "decode" if arguments.len() >= 3 => decode(&arguments),
+        "decode" if arguments.len() >= 3 => decode(&arguments)?,
         "getdate" if group.body.is_empty() && scope.clock => {
             // In a procedure every statement has its own time; PostgreSQL's statement is the CALL. The sub-select is
             // evaluated once per statement.
@@ -251,7 +251,7 @@ fn nvl2(arguments: &[&[Node]]) -> Vec<Node> {
 }
 
 /// DECODE compares NULL with NULL as equal.
-fn decode(arguments: &[&[Node]]) -> Vec<Node> {
+fn decode(arguments: &[&[Node]]) -> Result<Vec<Node>, Error> {
     let text: Vec<String> = arguments
         .iter()
         .map(|argument| render_trimmed(argument))
@@ -273,7 +273,9 @@ fn decode(arguments: &[&[Node]]) -> Vec<Node> {
         made.push_str(&format!(" else {}", text[text.len() - 1]));
     }
     made.push_str(" end");
-    vec![Node::made(made)]
+    // The first argument is written once for each comparison.
+    within_limit(made.len())?;
+    Ok(vec![Node::made(made)])
 }
 
 /// LISTAGG: as a plain aggregate the order stands in the brackets; as a window function it is the window's order over

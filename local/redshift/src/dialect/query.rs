@@ -5,7 +5,7 @@
 
 use super::dynamic::VALUE;
 use super::expression::{self, Scope};
-use super::token::{Node, Shape, split};
+use super::token::{Node, Shape, render, split, within_limit};
 use super::{Error, pivot, qualify, refusal};
 
 /// Rewrites a query (with its WITH list, if any) and everything in it.
@@ -224,7 +224,7 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
     }
     let limit = top(nodes, list)?;
     truth_tests(&nodes[list.min(nodes.len())..list_end(nodes).max(list).min(nodes.len())])?;
-    aliases(nodes, list, scope);
+    aliases(nodes, list, scope)?;
     if let Some(at) = clauses(nodes)
         .iter()
         .find(|(clause, _)| *clause == "from")
@@ -386,9 +386,9 @@ fn truth_tests(list: &[Node]) -> Result<(), Error> {
 }
 
 /// Finds aliases used by later items of the list, and expands those the context asks for.
-fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
+fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) -> Result<(), Error> {
     if scope.body {
-        return;
+        return Ok(());
     }
     let end = list_end(nodes).max(list);
     let mut items: Vec<Vec<Node>> = split(&nodes[list..end], ",")
@@ -401,6 +401,9 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
         let (alias, expression_end) = item_alias(item);
         for (name, definition) in &known {
             changed |= expand(&mut item[..expression_end], name, definition, scope);
+        }
+        if changed {
+            within_limit(render(item).len())?;
         }
         if let Some(alias) = alias {
             let definition = item[..expression_end].to_vec();
@@ -426,6 +429,7 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
         }
         nodes.splice(list..end, made);
     }
+    Ok(())
 }
 
 /// Replaces the bare name `alias` by its expression when the context says so; notes that it is used otherwise.

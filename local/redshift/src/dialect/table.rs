@@ -79,9 +79,7 @@ pub(super) fn create(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
         "function" => procedure::create_function(nodes, at, scope),
         "schema" => create_schema(nodes, at),
         "user" | "group" | "role" => {
-            if let Some(disable) = nodes.iter().position(|node| node.is("disable")) {
-                nodes[disable] = Node::word("null");
-            }
+            user_options(nodes)?;
             Ok(Draft::new(Kind::Ddl))
         }
         "database" => Draft::new(Kind::Ddl)
@@ -162,6 +160,7 @@ fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<D
                     .unwrap_or_default(),
             ));
         }
+        no_data(&query)?;
         query::rewrite(&mut query, scope)?;
         nodes.extend(query);
         return Ok(draft);
@@ -175,6 +174,37 @@ fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<D
     columns.body = column::definitions(&columns.body, &table, scope)?;
     nodes.push(columns);
     Ok(draft)
+}
+
+/// `WITH [NO] DATA` is PostgreSQL's.
+fn no_data(query: &[Node]) -> Result<(), Error> {
+    if query.len() > 2
+        && query[query.len() - 1].is("data")
+        && query[query.len() - 2].is_any(&["no", "with"])
+    {
+        return Err(Error::near("with"));
+    }
+    Ok(())
+}
+
+/// PASSWORD DISABLE, CREATEUSER and the options PostgreSQL has no word for.
+fn user_options(nodes: &mut Vec<Node>) -> Result<(), Error> {
+    for node in nodes.iter_mut() {
+        match node.lower().as_str() {
+            "disable" => node.text = "null".to_owned(),
+            "createuser" => node.text = "superuser".to_owned(),
+            "nocreateuser" => node.text = "nosuperuser".to_owned(),
+            "syslog" | "timeout" | "externalid" => {
+                return Err(Error::unable(&format!(
+                    "the user option {}",
+                    node.text.to_uppercase()
+                )));
+            }
+            _ => {}
+        }
+    }
+    super::utility::search_path_option(nodes);
+    Ok(())
 }
 
 /// Takes the table attributes away: distribution, sort keys, encoding and backup have no meaning in PostgreSQL and no
@@ -252,6 +282,7 @@ fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Dr
         return Err(Error::near("check"));
     }
     let mut query = rest.split_off(1);
+    no_data(&query)?;
     nodes.extend(rest);
     query::rewrite(&mut query, scope)?;
     nodes.extend(query);
@@ -265,9 +296,7 @@ pub(super) fn alter(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, E
         "table" => alter_table(nodes, scope),
         "user" | "group" | "role" | "schema" | "default" | "procedure" | "function" | "view"
         | "materialized" => {
-            if let Some(disable) = nodes.iter().position(|node| node.is("disable")) {
-                nodes[disable] = Node::word("null");
-            }
+            user_options(nodes)?;
             if word == "schema" && nodes.iter().any(|node| node.is("quota")) {
                 return Err(Error::unable("ALTER SCHEMA … QUOTA"));
             }

@@ -142,7 +142,7 @@ impl Node {
     pub fn name(&self) -> String {
         match self.shape {
             Shape::Quoted => self.text[1..self.text.len() - 1].replace("\"\"", "\""),
-            _ => self.text.to_lowercase(),
+            _ => self.text.to_ascii_lowercase(),
         }
     }
 
@@ -252,6 +252,7 @@ impl Dialect for Lexical {
 /// # Errors
 /// An unterminated quote or comment, in PostgreSQL's words.
 pub(super) fn read(sql: &str) -> Result<Tree, Error> {
+    within_limit(sql.len())?;
     let tokens = Tokenizer::new(&Lexical, sql)
         .with_unescape(false)
         .tokenize_with_location()
@@ -308,13 +309,30 @@ pub(super) fn read(sql: &str) -> Result<Tree, Error> {
         });
     }
     Ok(Tree {
-        nodes: nest(flat),
+        nodes: nest(flat)?,
         tail: lead,
     })
 }
 
+/// Deepest nesting of brackets: what goes through the tree does so by recursion.
+const DEEPEST: usize = 200;
+
+/// Longest statement, in bytes (developer guide, SELECT); rewriting may not go beyond it either.
+pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+
+/// Fails for a text that a rewrite made too long.
+pub(super) fn within_limit(length: usize) -> Result<(), Error> {
+    if length > LONGEST {
+        return Err(Error {
+            code: "54000",
+            message: "Statement is too large. Statement Size: more than 16777216 bytes.".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// Brackets to groups. A bracket without its partner stays a symbol: PostgreSQL will refuse it.
-fn nest(flat: Vec<Node>) -> Vec<Node> {
+fn nest(flat: Vec<Node>) -> Result<Vec<Node>, Error> {
     let mut levels: Vec<Vec<Node>> = vec![Vec::new()];
     let mut open: Vec<Node> = Vec::new();
     for node in flat {
@@ -322,6 +340,12 @@ fn nest(flat: Vec<Node>) -> Vec<Node> {
             "(" | "[" if node.shape == Shape::Symbol => {
                 open.push(node);
                 levels.push(Vec::new());
+                if open.len() > DEEPEST {
+                    return Err(Error {
+                        code: "54001",
+                        message: "stack depth limit exceeded".to_owned(),
+                    });
+                }
                 continue;
             }
             ")" if node.shape == Shape::Symbol => "(",
@@ -348,7 +372,7 @@ fn nest(flat: Vec<Node>) -> Vec<Node> {
             level.extend(body);
         }
     }
-    levels.pop().unwrap_or_default()
+    Ok(levels.pop().unwrap_or_default())
 }
 
 fn unterminated(message: &str, sql: &str) -> String {

@@ -66,11 +66,11 @@ pub(super) fn rewrite(
     let target = |at: usize| name_at(nodes, at).map(|(name, _)| name);
     match word {
         "begin" | "start" => begin(nodes),
-        "commit" | "end" => Ok(Draft::new(Kind::Commit)),
+        "commit" | "end" => ended(nodes).map(|()| Draft::new(Kind::Commit)),
         "rollback" | "abort" if nodes.iter().any(|node| node.is("to")) => {
             Err(no_command("rollback to savepoint"))
         }
-        "rollback" | "abort" => Ok(Draft::new(Kind::Rollback)),
+        "rollback" | "abort" => ended(nodes).map(|()| Draft::new(Kind::Rollback)),
         "truncate" => truncate(nodes),
         "copy"
             if nodes
@@ -197,6 +197,15 @@ fn begin(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
     let mode = if read_only { " read only" } else { "" };
     *nodes = vec![Node::made(format!("begin isolation level repeatable read{mode}")).after("")];
     Ok(Draft::new(Kind::Begin))
+}
+
+/// COMMIT and ROLLBACK take one noise word and nothing else.
+fn ended(nodes: &[Node]) -> Result<(), Error> {
+    match nodes.get(1..).unwrap_or_default() {
+        [] => Ok(()),
+        [word] if word.is_any(&["work", "transaction"]) => Ok(()),
+        [word, ..] => Err(Error::near(&word.text)),
+    }
 }
 
 fn truncate(nodes: &[Node]) -> Result<Draft, Error> {
