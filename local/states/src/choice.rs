@@ -7,7 +7,11 @@ use crate::environment::{Environment, Failure};
 use crate::{template, timestamp};
 
 /// Whether the condition holds. `field` is where it stands, for JSONata's cause texts.
-pub(crate) fn holds(condition: &Condition, env: &Environment<'_>, field: &str) -> Result<bool, Failure> {
+pub(crate) fn holds(
+    condition: &Condition,
+    env: &Environment<'_>,
+    field: &str,
+) -> Result<bool, Failure> {
     match condition {
         Condition::And(parts) => {
             for part in parts {
@@ -36,7 +40,11 @@ pub(crate) fn holds(condition: &Condition, env: &Environment<'_>, field: &str) -
 }
 
 fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failure> {
-    let Comparison { variable, operator, operand } = comparison;
+    let Comparison {
+        variable,
+        operator,
+        operand,
+    } = comparison;
     let found = template::find(variable, env);
     if *operator == Operator::IsPresent {
         return Ok(matches!(operand, Operand::Boolean(wanted) if *wanted == found.is_ok()));
@@ -48,7 +56,9 @@ fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failu
             Operator::IsNumeric => value.is_number(),
             Operator::IsString => value.is_string(),
             Operator::IsBoolean => value.is_boolean(),
-            _ => value.as_str().is_some_and(|text| timestamp::parse(text).is_some()),
+            _ => value
+                .as_str()
+                .is_some_and(|text| timestamp::parse(text).is_some()),
         };
         return Ok(matches!(operand, Operand::Boolean(wanted) if *wanted == is));
     }
@@ -66,22 +76,30 @@ fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failu
         }
         given => given,
     };
-    let Some(value) = typed(*operator, &value) else { return Ok(false) };
+    let Some(value) = typed(*operator, &value) else {
+        return Ok(false);
+    };
     let order = match (&value, operand) {
         (Operand::Boolean(a), Operand::Boolean(b)) => Some(a.cmp(b)),
         (Operand::Number(a), Operand::Number(b)) => a.partial_cmp(b),
-        (Operand::Text(a), Operand::Text(b)) if *operator == Operator::StringMatches => return Ok(matches_pattern(a, b)),
+        (Operand::Text(a), Operand::Text(b)) if *operator == Operator::StringMatches => {
+            return Ok(matches_pattern(a, b));
+        }
         (Operand::Text(a), Operand::Text(b)) => Some(a.cmp(b)),
         (Operand::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
         _ => None,
     };
     let Some(order) = order else { return Ok(false) };
     Ok(match operator {
-        Operator::NumericLessThan | Operator::StringLessThan | Operator::TimestampLessThan => order.is_lt(),
-        Operator::NumericLessThanEquals | Operator::StringLessThanEquals | Operator::TimestampLessThanEquals => {
-            order.is_le()
+        Operator::NumericLessThan | Operator::StringLessThan | Operator::TimestampLessThan => {
+            order.is_lt()
         }
-        Operator::NumericGreaterThan | Operator::StringGreaterThan | Operator::TimestampGreaterThan => order.is_gt(),
+        Operator::NumericLessThanEquals
+        | Operator::StringLessThanEquals
+        | Operator::TimestampLessThanEquals => order.is_le(),
+        Operator::NumericGreaterThan
+        | Operator::StringGreaterThan
+        | Operator::TimestampGreaterThan => order.is_gt(),
         Operator::NumericGreaterThanEquals
         | Operator::StringGreaterThanEquals
         | Operator::TimestampGreaterThanEquals => order.is_ge(),
@@ -166,7 +184,11 @@ mod tests {
             ("x", "", false),
         ];
         for (text, pattern, expected) in cases {
-            assert_eq!(matches_pattern(text, pattern), expected, "{text} ~ {pattern}");
+            assert_eq!(
+                matches_pattern(text, pattern),
+                expected,
+                "{text} ~ {pattern}"
+            );
         }
     }
 }

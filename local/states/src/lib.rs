@@ -200,7 +200,8 @@ pub enum Event {
 /// [`Severity::Error`] among the findings.
 #[must_use]
 pub fn check(definition: &str) -> Vec<Diagnostic> {
-    definition::parse(definition, definition::MachineType::Standard).map_or_else(|found| found, |(_, found)| found)
+    definition::parse(definition, definition::MachineType::Standard)
+        .map_or_else(|found| found, |(_, found)| found)
 }
 
 /// A point in time. The core works in whole milliseconds.

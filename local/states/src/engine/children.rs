@@ -52,14 +52,32 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let input = self.arguments(execution, strand, state, turn)?;
-        let started = Details::StateStarted { kind: StateKind::Parallel, length: None };
+        let started = Details::StateStarted {
+            kind: StateKind::Parallel,
+            length: None,
+        };
         let last = self.record(execution, strand, true, started, turn);
-        let children =
-            Children { results: vec![None; branches.len()], running: branches.len(), map: None, run: None };
-        let Some(found) = self.strand_mut(execution, strand) else { return Ok(None) };
+        let children = Children {
+            results: vec![None; branches.len()],
+            running: branches.len(),
+            map: None,
+            run: None,
+        };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return Ok(None);
+        };
         found.phase = Phase::Children(Box::new(children));
         for (index, branch) in branches.iter().enumerate() {
-            self.add_child(execution, strand, index, Arc::clone(branch), input.clone(), last, None, turn);
+            self.add_child(
+                execution,
+                strand,
+                index,
+                Arc::clone(branch),
+                input.clone(),
+                last,
+                None,
+                turn,
+            );
         }
         Ok(None)
     }
@@ -79,10 +97,18 @@ impl Engine {
         let whole = &mut self.executions[execution];
         let id = whole.next_strand;
         whole.next_strand += 1;
-        let Some(found) = whole.strands.get(&parent) else { return id };
+        let Some(found) = whole.strands.get(&parent) else {
+            return id;
+        };
         let item = item.or_else(|| found.item.clone());
-        let mut child =
-            Strand::new(Some(parent), index, program, input, found.variables.inner(), last_event);
+        let mut child = Strand::new(
+            Some(parent),
+            index,
+            program,
+            input,
+            found.variables.inner(),
+            last_event,
+        );
         child.item = item;
         child.run = found.run.clone();
         whole.strands.insert(id, child);
@@ -100,15 +126,34 @@ impl Engine {
     ) -> Begun {
         let selected = self.selected(execution, strand, state, turn)?;
         if let Some(distributed) = &map.distributed {
-            return self.begin_distributed(execution, strand, state, map, distributed, selected, turn);
+            return self.begin_distributed(
+                execution,
+                strand,
+                state,
+                map,
+                distributed,
+                selected,
+                turn,
+            );
         }
         let items = self.items(execution, strand, state, map, &selected, turn)?;
-        let limit = self.evaluate(execution, strand, turn, selected.value(), |env| concurrency(map, env))?;
+        let limit = self.evaluate(execution, strand, turn, selected.value(), |env| {
+            concurrency(map, env)
+        })?;
         // Given and right, even if only a distributed Map heeds them.
-        self.evaluate(execution, strand, turn, selected.value(), |env| super::distributed::tolerated(map, env))?;
-        let started = Details::StateStarted { kind: StateKind::Map, length: Some(items.len()) };
+        self.evaluate(execution, strand, turn, selected.value(), |env| {
+            super::distributed::tolerated(map, env)
+        })?;
+        let started = Details::StateStarted {
+            kind: StateKind::Map,
+            length: Some(items.len()),
+        };
         self.record(execution, strand, true, started, turn);
-        let limit = if limit == 0 { MOST_INLINE } else { limit.min(MOST_INLINE) };
+        let limit = if limit == 0 {
+            MOST_INLINE
+        } else {
+            limit.min(MOST_INLINE)
+        };
         self.start_iterations(execution, strand, map, items, selected, limit, None, turn)
     }
 
@@ -134,19 +179,24 @@ impl Engine {
                 };
                 return match items {
                     Value::Array(items) => Ok(items),
-                    other => Err(Failure::query_anywhere(format!("Map state input must be an array but was: {other}"))),
+                    other => Err(Failure::query_anywhere(format!(
+                        "Map state input must be an array but was: {other}"
+                    ))),
                 };
             }
             let items = match &map.items_path {
-                Some(path) => template::find(path, env)
-                    .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?,
+                Some(path) => template::find(path, env).map_err(|why| {
+                    Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))
+                })?,
                 None => env.data.clone(),
             };
             match items {
                 Value::Array(items) => Ok(items),
                 _ => {
                     let path = map.items_path.as_ref().map_or("$", |path| path.text());
-                    Err(Failure::runtime(format!("Reference path \"{path}\" must point to array.")))
+                    Err(Failure::runtime(format!(
+                        "Reference path \"{path}\" must point to array."
+                    )))
                 }
             }
         })?;
@@ -167,11 +217,28 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let length = items.len();
-        let limit = if run.is_some() && limit == 0 { MOST_DISTRIBUTED } else { limit };
+        let limit = if run.is_some() && limit == 0 {
+            MOST_DISTRIBUTED
+        } else {
+            limit
+        };
         let selects = map.selector.is_some() && run.as_ref().is_none_or(|run| !run.selected);
-        let iterations = Iterations { items, next: 0, program: Arc::clone(&map.program), data, selects };
-        let children = Children { results: vec![None; length], running: 0, map: Some(iterations), run };
-        let Some(found) = self.strand_mut(execution, strand) else { return Ok(None) };
+        let iterations = Iterations {
+            items,
+            next: 0,
+            program: Arc::clone(&map.program),
+            data,
+            selects,
+        };
+        let children = Children {
+            results: vec![None; length],
+            running: 0,
+            map: Some(iterations),
+            run,
+        };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return Ok(None);
+        };
         let last = found.last_event;
         found.phase = Phase::Children(Box::new(children));
         if length == 0 {
@@ -192,19 +259,38 @@ impl Engine {
         last: u32,
         turn: &mut Turn<'_>,
     ) -> Result<(), Trouble> {
-        let Some(found) = self.strand_mut(execution, strand) else { return Ok(()) };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return Ok(());
+        };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
-        let Kind::Map(map) = &state.kind else { return Ok(()) };
-        let Phase::Children(children) = &mut found.phase else { return Ok(()) };
+        let Kind::Map(map) = &state.kind else {
+            return Ok(());
+        };
+        let Phase::Children(children) = &mut found.phase else {
+            return Ok(());
+        };
         let distributed = children.run.is_some();
-        let Some(iterations) = children.map.as_mut().filter(|map| map.next < map.items.len()) else { return Ok(()) };
+        let Some(iterations) = children
+            .map
+            .as_mut()
+            .filter(|map| map.next < map.items.len())
+        else {
+            return Ok(());
+        };
         let index = iterations.next;
         iterations.next += 1;
         children.running += 1;
         let value = Arc::clone(&iterations.items[index]);
-        let (data, body, selects) = (iterations.data.clone(), Arc::clone(&iterations.program), iterations.selects);
-        let item = Arc::new(Item { index, value: Arc::clone(&value) });
+        let (data, body, selects) = (
+            iterations.data.clone(),
+            Arc::clone(&iterations.program),
+            iterations.selects,
+        );
+        let item = Arc::new(Item {
+            index,
+            value: Arc::clone(&value),
+        });
         let input = match &map.selector {
             Some(selector) if selects => {
                 // The selector is the Map's own, but it sees the item.
@@ -215,16 +301,32 @@ impl Engine {
                 if let Some(found) = self.strand_mut(execution, strand) {
                     found.item = outer;
                 }
-                Payload::new(input.map_err(|trouble| Trouble { began: true, ..trouble })?)
+                Payload::new(input.map_err(|trouble| Trouble {
+                    began: true,
+                    ..trouble
+                })?)
             }
             _ => Payload::new(Value::clone(&value)),
         };
-        let child = self.add_child(execution, strand, index, body, input, last, Some(item), turn);
+        let child = self.add_child(
+            execution,
+            strand,
+            index,
+            body,
+            input,
+            last,
+            Some(item),
+            turn,
+        );
         if distributed {
             self.become_execution(execution, strand, child, turn);
             return Ok(());
         }
-        let details = Details::Iteration { what: Iteration::Started, name: Arc::clone(&state.name), index };
+        let details = Details::Iteration {
+            what: Iteration::Started,
+            name: Arc::clone(&state.name),
+            index,
+        };
         self.record(execution, child, true, details, turn);
         Ok(())
     }
@@ -238,30 +340,56 @@ impl Engine {
         output: Payload,
         turn: &mut Turn<'_>,
     ) {
-        let Some(name) = self.strand(execution, parent).map(|found| Arc::clone(&found.current().name)) else { return };
-        let Some((index, last)) = self.strand(execution, child).map(|found| (found.index, found.last_event)) else {
+        let Some(name) = self
+            .strand(execution, parent)
+            .map(|found| Arc::clone(&found.current().name))
+        else {
             return;
         };
-        let is_map = matches!(self.strand(execution, parent).map(|found| &found.current().kind), Some(Kind::Map(_)));
+        let Some((index, last)) = self
+            .strand(execution, child)
+            .map(|found| (found.index, found.last_event))
+        else {
+            return;
+        };
+        let is_map = matches!(
+            self.strand(execution, parent)
+                .map(|found| &found.current().kind),
+            Some(Kind::Map(_))
+        );
         let distributed = self.is_distributed(execution, parent);
         let mut end = last;
         if is_map && !distributed {
-            let details = Details::Iteration { what: Iteration::Succeeded, name, index };
+            let details = Details::Iteration {
+                what: Iteration::Succeeded,
+                name,
+                index,
+            };
             end = self.record(execution, child, false, details, turn);
         }
         self.executions[execution].strands.remove(&child);
-        let Some(found) = self.strand_mut(execution, parent) else { return };
+        let Some(found) = self.strand_mut(execution, parent) else {
+            return;
+        };
         if !distributed {
             found.last_event = end;
         }
-        let Phase::Children(children) = &mut found.phase else { return };
+        let Phase::Children(children) = &mut found.phase else {
+            return;
+        };
         children.results[index] = Some(output);
         children.running -= 1;
         self.child_over(execution, parent, last, turn);
     }
 
     /// Goes on after one child less: the next iteration, or the end.
-    pub(super) fn child_over(&mut self, execution: ExecutionId, parent: StrandId, last: u32, turn: &mut Turn<'_>) {
+    pub(super) fn child_over(
+        &mut self,
+        execution: ExecutionId,
+        parent: StrandId,
+        last: u32,
+        turn: &mut Turn<'_>,
+    ) {
         if let Err(trouble) = self.next_iteration(execution, parent, last, turn) {
             self.abort_children(execution, parent, turn);
             return self.failed(execution, parent, trouble, turn);
@@ -283,8 +411,12 @@ impl Engine {
     }
 
     fn children_done(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
-        let Phase::Children(children) = std::mem::replace(&mut found.phase, Phase::Ready) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
+        let Phase::Children(children) = std::mem::replace(&mut found.phase, Phase::Ready) else {
+            return;
+        };
         let Children { results, run, .. } = *children;
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
@@ -293,8 +425,18 @@ impl Engine {
             return self.map_run_over(execution, strand, run, results, turn);
         }
         // A result is missing only where a failure was tolerated.
-        let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();
-        self.record(execution, strand, false, Details::StateSucceeded(kind), turn);
+        let results = results
+            .into_iter()
+            .flatten()
+            .map(|result| result.value().clone())
+            .collect();
+        self.record(
+            execution,
+            strand,
+            false,
+            Details::StateSucceeded(kind),
+            turn,
+        );
         self.finish_container(execution, strand, Value::Array(results), turn);
     }
 
@@ -306,7 +448,9 @@ impl Engine {
         result: Value,
         turn: &mut Turn<'_>,
     ) {
-        let Some(found) = self.strand(execution, strand) else { return };
+        let Some(found) = self.strand(execution, strand) else {
+            return;
+        };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
         match self.settle(execution, strand, state, Payload::new(result), turn) {
@@ -324,16 +468,27 @@ impl Engine {
         trouble: &Trouble,
         turn: &mut Turn<'_>,
     ) {
-        let Some(around) = self.strand(execution, parent) else { return };
-        let (name, is_map) = (Arc::clone(&around.current().name), matches!(around.current().kind, Kind::Map(_)));
-        let Some(found) = self.strand(execution, child) else { return };
+        let Some(around) = self.strand(execution, parent) else {
+            return;
+        };
+        let (name, is_map) = (
+            Arc::clone(&around.current().name),
+            matches!(around.current().kind, Kind::Map(_)),
+        );
+        let Some(found) = self.strand(execution, child) else {
+            return;
+        };
         let (index, last) = (found.index, found.last_event);
         let state = super::states::kind(&found.current().kind);
         if self.is_distributed(execution, parent) {
             return self.map_child_failed(execution, parent, child, turn);
         }
         if is_map {
-            let details = Details::Iteration { what: Iteration::Failed, name, index };
+            let details = Details::Iteration {
+                what: Iteration::Failed,
+                name,
+                index,
+            };
             self.record(execution, child, false, details, turn);
         } else if state == StateKind::Task {
             // Recorded for a branch whose task failed.
@@ -346,14 +501,29 @@ impl Engine {
             found.last_event = last;
             found.phase = Phase::Ready;
         }
-        let trouble = Trouble { began: true, evaluation: None, ..trouble.clone() };
+        let trouble = Trouble {
+            began: true,
+            evaluation: None,
+            ..trouble.clone()
+        };
         self.failed(execution, parent, trouble, turn);
     }
 
     /// Stops all strands below this one.
-    pub(super) fn abort_children(&mut self, execution: ExecutionId, parent: StrandId, turn: &mut Turn<'_>) {
-        let is_map = matches!(self.strand(execution, parent).map(|found| &found.current().kind), Some(Kind::Map(_)));
-        let name = self.strand(execution, parent).map(|found| Arc::clone(&found.current().name));
+    pub(super) fn abort_children(
+        &mut self,
+        execution: ExecutionId,
+        parent: StrandId,
+        turn: &mut Turn<'_>,
+    ) {
+        let is_map = matches!(
+            self.strand(execution, parent)
+                .map(|found| &found.current().kind),
+            Some(Kind::Map(_))
+        );
+        let name = self
+            .strand(execution, parent)
+            .map(|found| Arc::clone(&found.current().name));
         let children: Vec<(StrandId, usize)> = self.executions[execution]
             .strands
             .iter()
@@ -362,13 +532,22 @@ impl Engine {
             .collect();
         for (child, index) in children {
             self.abort_children(execution, child, turn);
-            let Some(found) = self.strand(execution, child) else { continue };
+            let Some(found) = self.strand(execution, child) else {
+                continue;
+            };
             let kind = super::states::kind(&found.current().kind);
-            if matches!(kind, StateKind::Task | StateKind::Wait | StateKind::Map | StateKind::Parallel) {
+            if matches!(
+                kind,
+                StateKind::Task | StateKind::Wait | StateKind::Map | StateKind::Parallel
+            ) {
                 self.record(execution, child, true, Details::StateAborted(kind), turn);
             }
             if let (true, Some(name)) = (is_map, &name) {
-                let details = Details::Iteration { what: Iteration::Aborted, name: Arc::clone(name), index };
+                let details = Details::Iteration {
+                    what: Iteration::Aborted,
+                    name: Arc::clone(name),
+                    index,
+                };
                 self.record(execution, child, false, details, turn);
             }
             self.release(execution, child, turn);
@@ -376,7 +555,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn children_mut(&mut self, execution: ExecutionId, strand: StrandId) -> Option<&mut Children> {
+    pub(super) fn children_mut(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+    ) -> Option<&mut Children> {
         match &mut self.strand_mut(execution, strand)?.phase {
             Phase::Children(children) => Some(children),
             _ => None,
@@ -395,8 +578,11 @@ impl Children {
 /// `MaxConcurrency`; 0 means no limit of its own.
 pub(super) fn concurrency(map: &Map, env: &Environment<'_>) -> Result<usize, Failure> {
     let number = whole_number(map.concurrency.as_ref(), "MaxConcurrency", env)?.unwrap_or(0);
-    usize::try_from(number)
-        .map_err(|_| Failure::runtime(format!("The MaxConcurrencyPath field refers to a negative value: {number}")))
+    usize::try_from(number).map_err(|_| {
+        Failure::runtime(format!(
+            "The MaxConcurrencyPath field refers to a negative value: {number}"
+        ))
+    })
 }
 
 /// A number of a Map, however given.
@@ -405,7 +591,9 @@ pub(super) fn whole_number(
     field: &str,
     env: &Environment<'_>,
 ) -> Result<Option<i64>, Failure> {
-    let value = number(given, field, "integer", env, |value| value.as_i64().is_some())?;
+    let value = number(given, field, "integer", env, |value| {
+        value.as_i64().is_some()
+    })?;
     Ok(value.and_then(|value| value.as_i64()))
 }
 
@@ -421,10 +609,14 @@ pub(super) fn number(
         None => Ok(None),
         Some(Given::Literal(value)) => Ok(Some(value.clone())),
         Some(Given::Path(path)) => {
-            let mut value = template::find(path, env)
-                .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?;
+            let mut value = template::find(path, env).map_err(|why| {
+                Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))
+            })?;
             // Recorded: digits in a string are a number.
-            if let Some(number) = value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok()) {
+            if let Some(number) = value
+                .as_str()
+                .and_then(|text| text.parse::<serde_json::Number>().ok())
+            {
                 value = Value::Number(number);
             }
             if !fits(&value) {
@@ -441,7 +633,10 @@ pub(super) fn number(
             if !fits(&value) {
                 return Err(Failure::query(
                     field,
-                    format!("The {field} field must be a valid {kind} but was: {}", expression::type_name(&value)),
+                    format!(
+                        "The {field} field must be a valid {kind} but was: {}",
+                        expression::type_name(&value)
+                    ),
                 ));
             }
             Ok(Some(value))

@@ -49,16 +49,26 @@ pub(super) struct MapRun {
 
 /// `ToleratedFailureCount` and `ToleratedFailurePercentage`.
 pub(super) fn tolerated(map: &Map, env: &Environment<'_>) -> Result<Tolerated, Failure> {
-    let count = super::children::whole_number(map.tolerated_count.as_ref(), "ToleratedFailureCount", env)?;
+    let count =
+        super::children::whole_number(map.tolerated_count.as_ref(), "ToleratedFailureCount", env)?;
     if count.is_some_and(|count| count < 0) {
-        return Err(Failure::runtime("ToleratedFailureCount cannot be negative."));
+        return Err(Failure::runtime(
+            "ToleratedFailureCount cannot be negative.",
+        ));
     }
     let field = "ToleratedFailurePercentage";
-    let percentage =
-        super::children::number(map.tolerated_percentage.as_ref(), field, "float", env, Value::is_number)?;
+    let percentage = super::children::number(
+        map.tolerated_percentage.as_ref(),
+        field,
+        "float",
+        env,
+        Value::is_number,
+    )?;
     let percentage = percentage.and_then(|value| value.as_f64());
     if percentage.is_some_and(|percentage| !(0.0..=100.0).contains(&percentage)) {
-        return Err(Failure::runtime("ToleratedFailurePercentage must be between 0 and 100."));
+        return Err(Failure::runtime(
+            "ToleratedFailurePercentage must be between 0 and 100.",
+        ));
     }
     Ok(Tolerated { count, percentage })
 }
@@ -89,19 +99,29 @@ impl Engine {
     ) -> Begun {
         if distributed.writer.is_some() {
             let cause = "ResultWriter is not supported here".to_owned();
-            return Err(Trouble::new(Some("States.ResultWriterFailed".into()), Some(cause)));
+            return Err(Trouble::new(
+                Some("States.ResultWriterFailed".into()),
+                Some(cause),
+            ));
         }
         let items = match &distributed.reader {
             Some(_) => Vec::new(),
             None => self.items(execution, strand, state, map, &selected, turn)?,
         };
         let data = selected.value();
-        let limit =
-            self.evaluate(execution, strand, turn, data, |env| super::children::concurrency(map, env))?;
-        let started = Details::StateStarted { kind: StateKind::Map, length: Some(items.len()) };
+        let limit = self.evaluate(execution, strand, turn, data, |env| {
+            super::children::concurrency(map, env)
+        })?;
+        let started = Details::StateStarted {
+            kind: StateKind::Map,
+            length: Some(items.len()),
+        };
         self.record(execution, strand, true, started, turn);
         let tolerated = self.evaluate(execution, strand, turn, data, |env| tolerated(map, env))?;
-        let label = distributed.label.clone().unwrap_or_else(|| intrinsic::uuid_text(turn.chance()));
+        let label = distributed
+            .label
+            .clone()
+            .unwrap_or_else(|| intrinsic::uuid_text(turn.chance()));
         let family = format!("{}/{label}", self.executions[execution].revision.name);
         let arn: Arc<str> = format!(
             "arn:{}:states:{}:{}:mapRun:{family}:{}",
@@ -111,11 +131,35 @@ impl Engine {
             intrinsic::uuid_text(turn.chance())
         )
         .into();
-        self.record(execution, strand, true, Details::MapRunStarted { arn: Arc::clone(&arn) }, turn);
-        let run = Run { arn, family, failed: 0, tolerated, selected: false };
+        self.record(
+            execution,
+            strand,
+            true,
+            Details::MapRunStarted {
+                arn: Arc::clone(&arn),
+            },
+            turn,
+        );
+        let run = Run {
+            arn,
+            family,
+            failed: 0,
+            tolerated,
+            selected: false,
+        };
         match &distributed.reader {
             Some(reader) => self.read_items(execution, strand, reader, run, selected, limit, turn),
-            None => self.run_items(execution, strand, map, distributed, items, run, selected, limit, turn),
+            None => self.run_items(
+                execution,
+                strand,
+                map,
+                distributed,
+                items,
+                run,
+                selected,
+                limit,
+                turn,
+            ),
         }
     }
 
@@ -135,7 +179,14 @@ impl Engine {
         })?;
         let task = self.new_task(execution, strand);
         self.call_reader(execution, task, &reader.resource, request.clone(), turn);
-        let waiting = MapRun { task, run, data, limit, request, listed: Vec::new() };
+        let waiting = MapRun {
+            task,
+            run,
+            data,
+            limit,
+            request,
+            listed: Vec::new(),
+        };
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::MapRun(Box::new(waiting));
         }
@@ -152,12 +203,20 @@ impl Engine {
     ) {
         // `s3:getObject` has no optimised form of its own: it is the SDK's call.
         let resource = TaskResource {
-            service: format!("aws-sdk:{}", resource.service.trim_start_matches("aws-sdk:")),
+            service: format!(
+                "aws-sdk:{}",
+                resource.service.trim_start_matches("aws-sdk:")
+            ),
             pattern: Pattern::RequestResponse,
             ..resource.clone()
         };
         let role_arn = self.executions[execution].revision.role.to_string();
-        turn.commands.push(Command::RunTask { task, role_arn, resource, request });
+        turn.commands.push(Command::RunTask {
+            task,
+            role_arn,
+            resource,
+            request,
+        });
     }
 
     /// Which strand's Map Run made this call.
@@ -181,14 +240,20 @@ impl Engine {
         result: Result<Value, TaskFailure>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
-        let Phase::MapRun(mut waiting) = std::mem::replace(&mut found.phase, Phase::Ready) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
+        let Phase::MapRun(mut waiting) = std::mem::replace(&mut found.phase, Phase::Ready) else {
+            return;
+        };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
         self.tasks.remove(&waiting.task);
         let Kind::Map(map) = &state.kind else { return };
-        let Some((distributed, reader)) =
-            map.distributed.as_ref().and_then(|distributed| Some((distributed, distributed.reader.as_ref()?)))
+        let Some((distributed, reader)) = map
+            .distributed
+            .as_ref()
+            .and_then(|distributed| Some((distributed, distributed.reader.as_ref()?)))
         else {
             return;
         };
@@ -196,13 +261,26 @@ impl Engine {
             Ok(response) => response,
             Err(failure) => {
                 let cause = failure.cause.unwrap_or(failure.error);
-                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn);
+                return self.map_run_failed(
+                    execution,
+                    strand,
+                    "States.ItemReaderFailed",
+                    &cause,
+                    turn,
+                );
             }
         };
         let items = if reader.resource.action == "listObjectsV2" {
-            let page = response.get("Contents").and_then(Value::as_array).cloned().unwrap_or_default();
+            let page = response
+                .get("Contents")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             waiting.listed.extend(page);
-            if let Some(token) = response.get("NextContinuationToken").and_then(Value::as_str) {
+            if let Some(token) = response
+                .get("NextContinuationToken")
+                .and_then(Value::as_str)
+            {
                 let task = self.new_task(execution, strand);
                 let mut request = waiting.request.clone();
                 request["ContinuationToken"] = token.into();
@@ -217,7 +295,9 @@ impl Engine {
         } else {
             reader::items(&reader.config, &response)
         };
-        let MapRun { run, data, limit, .. } = *waiting;
+        let MapRun {
+            run, data, limit, ..
+        } = *waiting;
         let most = self.evaluate(execution, strand, turn, data.value(), |env| {
             super::children::whole_number(reader.max_items.as_ref(), "MaxItems", env)
         });
@@ -228,16 +308,40 @@ impl Engine {
         let mut items = match items {
             _ if most < 0 => {
                 let cause = "field MaxItems must be positive";
-                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", cause, turn);
+                return self.map_run_failed(
+                    execution,
+                    strand,
+                    "States.ItemReaderFailed",
+                    cause,
+                    turn,
+                );
             }
             Ok(items) => items,
-            Err(cause) => return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn),
+            Err(cause) => {
+                return self.map_run_failed(
+                    execution,
+                    strand,
+                    "States.ItemReaderFailed",
+                    &cause,
+                    turn,
+                );
+            }
         };
         if most > 0 {
             items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         }
         let items = items.into_iter().map(Arc::new).collect();
-        let begun = self.run_items(execution, strand, map, distributed, items, run, data, limit, turn);
+        let begun = self.run_items(
+            execution,
+            strand,
+            map,
+            distributed,
+            items,
+            run,
+            data,
+            limit,
+            turn,
+        );
         if let Err(trouble) = begun {
             self.failed(execution, strand, trouble, turn);
         }
@@ -276,19 +380,27 @@ impl Engine {
         data: &Payload,
         turn: &mut Turn<'_>,
     ) -> Result<Vec<Arc<Value>>, Trouble> {
-        let (most_items, most_bytes, input) = self.evaluate(execution, strand, turn, data.value(), |env| {
-            let number = |given, field| {
-                let number = super::children::whole_number(given, field, env)?;
-                Ok(number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0))
-            };
-            let most_items = number(batcher.max_items.as_ref(), "MaxItemsPerBatch")?;
-            let most_bytes = number(batcher.max_bytes.as_ref(), "MaxInputBytesPerBatch")?;
-            let input =
-                batcher.input.as_ref().map(|input| input.evaluate(env, "ItemBatcher/BatchInput")).transpose()?;
-            Ok((most_items, most_bytes, input))
-        })?;
+        let (most_items, most_bytes, input) =
+            self.evaluate(execution, strand, turn, data.value(), |env| {
+                let number = |given, field| {
+                    let number = super::children::whole_number(given, field, env)?;
+                    Ok(number
+                        .and_then(|number| usize::try_from(number).ok())
+                        .filter(|number| *number > 0))
+                };
+                let most_items = number(batcher.max_items.as_ref(), "MaxItemsPerBatch")?;
+                let most_bytes = number(batcher.max_bytes.as_ref(), "MaxInputBytesPerBatch")?;
+                let input = batcher
+                    .input
+                    .as_ref()
+                    .map(|input| input.evaluate(env, "ItemBatcher/BatchInput"))
+                    .transpose()?;
+                Ok((most_items, most_bytes, input))
+            })?;
         let most_items = most_items.unwrap_or(usize::MAX);
-        let most_bytes = most_bytes.unwrap_or(crate::payload::LONGEST_PAYLOAD).min(crate::payload::LONGEST_PAYLOAD);
+        let most_bytes = most_bytes
+            .unwrap_or(crate::payload::LONGEST_PAYLOAD)
+            .min(crate::payload::LONGEST_PAYLOAD);
         let mut batches: Vec<Vec<Value>> = Vec::new();
         let mut bytes = 0;
         for (index, value) in items.into_iter().enumerate() {
@@ -296,14 +408,19 @@ impl Engine {
                 None => Value::clone(&value),
                 Some(selector) => {
                     let item = Arc::new(super::Item { index, value });
-                    let outer = self.strand_mut(execution, strand).and_then(|found| found.item.replace(item));
+                    let outer = self
+                        .strand_mut(execution, strand)
+                        .and_then(|found| found.item.replace(item));
                     let selected = self.evaluate(execution, strand, turn, data.value(), |env| {
                         selector.evaluate(env, "ItemSelector")
                     });
                     if let Some(found) = self.strand_mut(execution, strand) {
                         found.item = outer;
                     }
-                    selected.map_err(|trouble| Trouble { began: true, ..trouble })?
+                    selected.map_err(|trouble| Trouble {
+                        began: true,
+                        ..trouble
+                    })?
                 }
             };
             let length = selected.to_string().len() + 1;
@@ -338,15 +455,28 @@ impl Engine {
         turn: &Turn<'_>,
     ) {
         let name = intrinsic::uuid_text(turn.chance());
-        let Some(children) = self.children_mut(execution, parent) else { return };
-        let Some(family) = children.run.as_ref().map(|run| run.family.clone()) else { return };
+        let Some(children) = self.children_mut(execution, parent) else {
+            return;
+        };
+        let Some(family) = children.run.as_ref().map(|run| run.family.clone()) else {
+            return;
+        };
         let arn = self.execution_arn(&family, &name);
         let config = &self.config;
-        let machine =
-            format!("arn:{}:states:{}:{}:stateMachine:{family}", config.partition, config.region, config.account);
-        let Some(found) = self.strand_mut(execution, child) else { return };
+        let machine = format!(
+            "arn:{}:states:{}:{}:stateMachine:{family}",
+            config.partition, config.region, config.account
+        );
+        let Some(found) = self.strand_mut(execution, child) else {
+            return;
+        };
         found.variables = crate::environment::Variables::default();
-        found.run = Some(Arc::new(MapChild { arn, name, machine, input: found.input.clone() }));
+        found.run = Some(Arc::new(MapChild {
+            arn,
+            name,
+            machine,
+            input: found.input.clone(),
+        }));
     }
 
     pub(super) fn map_child_failed(
@@ -359,7 +489,9 @@ impl Engine {
         self.abort_children(execution, child, turn);
         self.release(execution, child, turn);
         self.executions[execution].strands.remove(&child);
-        let Some(children) = self.children_mut(execution, parent) else { return };
+        let Some(children) = self.children_mut(execution, parent) else {
+            return;
+        };
         let total = children.one_over();
         let Some(run) = &mut children.run else { return };
         run.failed += 1;
@@ -371,7 +503,13 @@ impl Engine {
             found.phase = Phase::Ready;
         }
         let cause = "The specified tolerated failure threshold was exceeded";
-        self.map_run_failed(execution, parent, "States.ExceedToleratedFailureThreshold", cause, turn);
+        self.map_run_failed(
+            execution,
+            parent,
+            "States.ExceedToleratedFailureThreshold",
+            cause,
+            turn,
+        );
     }
 
     fn map_run_failed(
@@ -382,9 +520,15 @@ impl Engine {
         cause: &str,
         turn: &mut Turn<'_>,
     ) {
-        let failed = Failed { error: Some(error.into()), cause: Some(cause.into()) };
+        let failed = Failed {
+            error: Some(error.into()),
+            cause: Some(cause.into()),
+        };
         self.record(execution, strand, true, Details::MapRunFailed(failed), turn);
-        let trouble = Trouble { began: true, ..Trouble::new(Some(error.to_owned()), Some(cause.to_owned())) };
+        let trouble = Trouble {
+            began: true,
+            ..Trouble::new(Some(error.to_owned()), Some(cause.to_owned()))
+        };
         self.failed(execution, strand, trouble, turn);
     }
 
@@ -401,8 +545,18 @@ impl Engine {
         // Recordings until mid 2024 count the Map's exit from here, later ones from the run's start; most are of the
         // former kind.
         self.record(execution, strand, true, Details::MapRunSucceeded, turn);
-        self.record(execution, strand, false, Details::StateSucceeded(StateKind::Map), turn);
-        let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();
+        self.record(
+            execution,
+            strand,
+            false,
+            Details::StateSucceeded(StateKind::Map),
+            turn,
+        );
+        let results = results
+            .into_iter()
+            .flatten()
+            .map(|result| result.value().clone())
+            .collect();
         self.finish_container(execution, strand, Value::Array(results), turn);
     }
 }

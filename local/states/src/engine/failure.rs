@@ -30,11 +30,21 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     pub(crate) fn new(error: Option<String>, cause: Option<String>) -> Self {
-        Self { error, cause, heartbeat: false, fatal: false, evaluation: None, began: false }
+        Self {
+            error,
+            cause,
+            heartbeat: false,
+            fatal: false,
+            evaluation: None,
+            began: false,
+        }
     }
 
     fn failed(&self) -> Failed {
-        Failed { error: self.error.as_deref().map(Arc::from), cause: self.cause.as_deref().map(Arc::from) }
+        Failed {
+            error: self.error.as_deref().map(Arc::from),
+            cause: self.cause.as_deref().map(Arc::from),
+        }
     }
 
     /// `{"Error": …, "Cause": …}`, as a Catch sees it.
@@ -62,10 +72,17 @@ impl Trouble {
 
 impl Engine {
     /// The failure of a field, with the sentence that AWS puts in front.
-    pub(super) fn trouble(&self, execution: ExecutionId, strand: StrandId, failure: Failure) -> Trouble {
+    pub(super) fn trouble(
+        &self,
+        execution: ExecutionId,
+        strand: StrandId,
+        failure: Failure,
+    ) -> Trouble {
         let (name, entered) = self
             .strand(execution, strand)
-            .map_or((String::new(), 0), |strand| (strand.current().name.to_string(), strand.entered));
+            .map_or((String::new(), 0), |strand| {
+                (strand.current().name.to_string(), strand.entered)
+            });
         let cause = format!(
             "An error occurred while executing the state '{name}' (entered at the event id #{entered}). {}",
             failure.cause
@@ -78,22 +95,47 @@ impl Engine {
     }
 
     /// A state failed: try again, go where a catcher says, or give up.
-    pub(super) fn failed(&mut self, execution: ExecutionId, strand: StrandId, trouble: Trouble, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand(execution, strand) else { return };
+    pub(super) fn failed(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        trouble: Trouble,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(found) = self.strand(execution, strand) else {
+            return;
+        };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
         self.release(execution, strand, turn);
         let container = matches!(state.kind, Kind::Map(_) | Kind::Parallel { .. });
         if let Some(location) = &trouble.evaluation {
-            self.evaluation_failed(execution, strand, state, trouble.failed(), location.clone(), turn);
+            self.evaluation_failed(
+                execution,
+                strand,
+                state,
+                trouble.failed(),
+                location.clone(),
+                turn,
+            );
         }
         if !trouble.fatal && self.retry(execution, strand, state, &trouble, turn) {
             return;
         }
         if container && !trouble.fatal && (trouble.began || trouble.evaluation.is_some()) {
-            self.record(execution, strand, true, Details::StateFailed(super::states::kind(&state.kind)), turn);
+            self.record(
+                execution,
+                strand,
+                true,
+                Details::StateFailed(super::states::kind(&state.kind)),
+                turn,
+            );
         }
-        let catcher = state.catch.iter().enumerate().find(|(_, catcher)| trouble.matches(&catcher.errors));
+        let catcher = state
+            .catch
+            .iter()
+            .enumerate()
+            .find(|(_, catcher)| trouble.matches(&catcher.errors));
         let Some((index, catcher)) = catcher.filter(|_| !trouble.fatal) else {
             return self.strand_failed(execution, strand, &trouble, turn);
         };
@@ -116,12 +158,18 @@ impl Engine {
         location: Option<String>,
         turn: &Turn<'_>,
     ) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         // Recorded: what goes wrong before a state has done anything counts from before the state; not so in a Wait.
         if found.last_event == found.entered && !matches!(state.kind, Kind::Wait(_)) {
             found.last_event = found.before_entered;
         }
-        let details = Details::EvaluationFailed { failed, location, state: Arc::clone(&state.name) };
+        let details = Details::EvaluationFailed {
+            failed,
+            location,
+            state: Arc::clone(&state.name),
+        };
         self.record(execution, strand, true, details, turn);
     }
 
@@ -133,12 +181,17 @@ impl Engine {
         trouble: &Trouble,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some((index, retrier)) =
-            state.retry.iter().enumerate().find(|(_, retrier)| trouble.matches(&retrier.errors))
+        let Some((index, retrier)) = state
+            .retry
+            .iter()
+            .enumerate()
+            .find(|(_, retrier)| trouble.matches(&retrier.errors))
         else {
             return false;
         };
-        let Some(found) = self.strand_mut(execution, strand) else { return false };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return false;
+        };
         found.retries.resize(state.retry.len(), 0);
         let attempts = found.retries[index];
         if attempts >= retrier.max_attempts {
@@ -147,7 +200,14 @@ impl Engine {
         found.retries[index] += 1;
         found.retry_count += 1;
         let at = turn.now + delay(retrier, attempts, turn);
-        let timer = self.timers.add(at, Timer { execution, strand, what: What::Retry });
+        let timer = self.timers.add(
+            at,
+            Timer {
+                execution,
+                strand,
+                what: What::Retry,
+            },
+        );
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::Timer(timer);
         }
@@ -167,8 +227,12 @@ impl Engine {
     ) -> Result<super::states::Leaving, Failure> {
         let error = trouble.output();
         self.with_environment(execution, strand, turn, &error, |env| {
-            let env = Environment { error_output: Some(&error), ..*env };
-            let assigned = template::assignments(&catcher.assign, &env, &format!("Catch[{index}]/Assign"))?;
+            let env = Environment {
+                error_output: Some(&error),
+                ..*env
+            };
+            let assigned =
+                template::assignments(&catcher.assign, &env, &format!("Catch[{index}]/Assign"))?;
             let output = match state.language {
                 Language::Jsonata => match &catcher.output {
                     Some(output) => output.evaluate(&env, &format!("Catch[{index}]/Output"))?,
@@ -195,7 +259,9 @@ impl Engine {
         trouble: &Trouble,
         turn: &mut Turn<'_>,
     ) {
-        let Some(parent) = self.strand(execution, strand).map(|found| found.parent) else { return };
+        let Some(parent) = self.strand(execution, strand).map(|found| found.parent) else {
+            return;
+        };
         match parent {
             None => self.end(execution, Status::Failed, trouble.failed(), turn),
             Some(parent) => self.child_failed(execution, parent, strand, trouble, turn),

@@ -32,6 +32,9 @@ use crate::{Command, Config, Ids, TaskId, timestamp};
 /// An execution has at most this many events (Step Functions quotas).
 const MOST_EVENTS: usize = 25_000;
 
+/// How long after its end an execution can be redriven: 14 days, in milliseconds ("Redriving executions").
+const REDRIVE_PERIOD: i64 = 14 * 24 * 3600 * 1000;
+
 /// Index of an execution. Executions are never removed.
 pub(crate) type ExecutionId = usize;
 /// Number of a strand within its execution; 0 is the execution's own.
@@ -98,8 +101,21 @@ pub(crate) struct Execution {
     strands: BTreeMap<StrandId, Strand>,
     next_strand: StrandId,
     timeout: Option<TimerKey>,
+    pub redrives: Redrives,
     /// The `.sync` task that started this one.
     started_by: Option<TaskId>,
+}
+
+/// What `RedriveExecution` needs and leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Redrives {
+    pub count: u32,
+    /// Milliseconds since 1970.
+    pub at: Option<i64>,
+    /// The `clientToken` of the last one.
+    pub token: Option<String>,
+    /// The execution's own strand in the state in which it ended without success.
+    strand: Option<Box<Strand>>,
 }
 
 #[derive(Debug)]
@@ -169,7 +185,13 @@ pub(crate) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(now: i64, ids: &'a mut dyn Ids) -> Self {
-        Self { now, ids: RefCell::new(ids), commands: Vec::new(), ready: VecDeque::new(), settled: VecDeque::new() }
+        Self {
+            now,
+            ids: RefCell::new(ids),
+            commands: Vec::new(),
+            ready: VecDeque::new(),
+            settled: VecDeque::new(),
+        }
     }
 
     pub(crate) fn chance(&self) -> u128 {
@@ -233,18 +255,27 @@ impl Engine {
             strands: BTreeMap::new(),
             next_strand: 1,
             timeout: None,
+            redrives: Redrives::default(),
             started_by,
             revision,
         };
-        let details =
-            Details::ExecutionStarted { input: input.clone(), role: Arc::clone(&execution.revision.role) };
-        execution.history.push(Event { previous: 0, at: turn.now, details });
+        let details = Details::ExecutionStarted {
+            input: input.clone(),
+            role: Arc::clone(&execution.revision.role),
+        };
+        execution.history.push(Event {
+            previous: 0,
+            at: turn.now,
+            details,
+        });
         let program = Arc::clone(&execution.revision.machine.program);
-        execution.strands.insert(0, Strand::new(None, 0, program, input, Variables::default(), 0));
-        if let Some(seconds) = execution.revision.machine.timeout {
-            let timer = Timer { execution: id, strand: 0, what: What::Execution };
-            execution.timeout = Some(self.timers.add(turn.now + seconds * 1000, timer));
-        }
+        execution.strands.insert(
+            0,
+            Strand::new(None, 0, program, input, Variables::default(), 0),
+        );
+        execution.timeout = self
+            .timers
+            .limit(id, execution.revision.machine.timeout, turn.now);
         self.by_arn.insert(arn, id);
         if let Some(machine) = self.machines.get_mut(&execution.revision.machine_arn) {
             machine.executions.push(id);
@@ -253,7 +284,14 @@ impl Engine {
         self.announce(id, turn);
         if nested {
             // In a turn of its own: machines that start each other without end must not keep a turn from ending.
-            self.timers.add(turn.now, Timer { execution: id, strand: 0, what: What::Begin });
+            self.timers.add(
+                turn.now,
+                Timer {
+                    execution: id,
+                    strand: 0,
+                    what: What::Begin,
+                },
+            );
         } else {
             turn.ready.push_back((id, 0));
         }
@@ -261,7 +299,11 @@ impl Engine {
     }
 
     pub(crate) fn execution_arn(&self, machine: &str, name: &str) -> String {
-        let Config { partition, region, account } = &self.config;
+        let Config {
+            partition,
+            region,
+            account,
+        } = &self.config;
         format!("arn:{partition}:states:{region}:{account}:execution:{machine}:{name}")
     }
 
@@ -269,7 +311,10 @@ impl Engine {
     pub(crate) fn run(&mut self, turn: &mut Turn<'_>) {
         loop {
             if let Some((execution, strand)) = turn.ready.pop_front() {
-                while self.strand(execution, strand).is_some_and(|strand| matches!(strand.phase, Phase::Ready)) {
+                while self
+                    .strand(execution, strand)
+                    .is_some_and(|strand| matches!(strand.phase, Phase::Ready))
+                {
                     self.enter(execution, strand, turn);
                 }
             } else if let Some((task, outcome)) = turn.settled.pop_front() {
@@ -285,7 +330,9 @@ impl Engine {
         let known = self.timers.issued();
         while let Some(timer) = self.timers.pop_due(turn.now, known) {
             match timer.what {
-                What::Execution => self.end(timer.execution, Status::TimedOut, Failed::default(), turn),
+                What::Execution => {
+                    self.end(timer.execution, Status::TimedOut, Failed::default(), turn)
+                }
                 What::Begin => turn.ready.push_back((timer.execution, timer.strand)),
                 What::Wait => self.wait_over(timer.execution, timer.strand, turn),
                 What::Retry => self.execute(timer.execution, timer.strand, turn),
@@ -319,12 +366,18 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> u32 {
         let execution = &mut self.executions[execution];
-        let Some(strand) = execution.strands.get_mut(&strand) else { return 0 };
+        let Some(strand) = execution.strands.get_mut(&strand) else {
+            return 0;
+        };
         if strand.run.is_some() {
             strand.unrecorded += 1;
             return strand.last_event;
         }
-        execution.history.push(Event { previous: strand.last_event, at: turn.now, details });
+        execution.history.push(Event {
+            previous: strand.last_event,
+            at: turn.now,
+            details,
+        });
         let id = u32::try_from(execution.history.len()).unwrap_or(u32::MAX);
         if advances {
             strand.last_event = id;
@@ -362,7 +415,13 @@ impl Engine {
     }
 
     /// Ends an execution that is still running: stops what it waits for and tells whoever is interested.
-    pub(crate) fn end(&mut self, id: ExecutionId, status: Status, failed: Failed, turn: &mut Turn<'_>) {
+    pub(crate) fn end(
+        &mut self,
+        id: ExecutionId,
+        status: Status,
+        failed: Failed,
+        turn: &mut Turn<'_>,
+    ) {
         if self.executions[id].status != Status::Running {
             return;
         }
@@ -372,7 +431,8 @@ impl Engine {
             self.release(id, strand, turn);
         }
         let execution = &mut self.executions[id];
-        execution.strands = BTreeMap::new();
+        let own = std::mem::take(&mut execution.strands).remove(&0);
+        execution.redrives.strand = own.filter(|_| status != Status::Succeeded).map(Box::new);
         execution.status = status;
         execution.stopped = Some(turn.now);
         execution.failed = failed.clone();
@@ -382,26 +442,70 @@ impl Engine {
             Status::TimedOut => (0, Details::ExecutionTimedOut(failed)),
             Status::Failed => (last, Details::ExecutionFailed(failed)),
             Status::Succeeded | Status::Running => {
-                let output = execution.output.clone().unwrap_or_else(|| Payload::new(Value::Null));
+                let output = execution
+                    .output
+                    .clone()
+                    .unwrap_or_else(|| Payload::new(Value::Null));
                 (last, Details::ExecutionSucceeded { output })
             }
         };
-        execution.history.push(Event { previous, at: turn.now, details });
+        execution.history.push(Event {
+            previous,
+            at: turn.now,
+            details,
+        });
         execution.history.shrink_to_fit();
         let (timeout, started_by) = (execution.timeout.take(), execution.started_by.take());
         if let Some(timer) = timeout {
             self.timers.cancel(timer);
         }
         self.announce(id, turn);
-        turn.commands.push(Command::Ended { execution_arn: self.executions[id].arn.to_string() });
+        turn.commands.push(Command::Ended {
+            execution_arn: self.executions[id].arn.to_string(),
+        });
         if let Some(task) = started_by {
             self.child_ended(task, id, turn);
         }
     }
 
+    /// Runs an execution on from the state in which it ended without success. As at AWS with the same input and
+    /// definition and with new retry counters; a Map or Parallel runs again as a whole, where AWS goes on inside it.
+    pub(crate) fn redrive(&mut self, id: ExecutionId, token: Option<&str>, turn: &mut Turn<'_>) {
+        let execution = &mut self.executions[id];
+        let Some(mut strand) = execution.redrives.strand.take() else {
+            return;
+        };
+        execution.redrives.count += 1;
+        execution.redrives.at = Some(turn.now);
+        execution.redrives.token = token.map(str::to_owned);
+        execution.status = Status::Running;
+        execution.stopped = None;
+        execution.failed = Failed::default();
+        let previous = u32::try_from(execution.history.len()).unwrap_or(u32::MAX);
+        let details = Details::ExecutionRedriven {
+            count: execution.redrives.count,
+        };
+        execution.history.push(Event {
+            previous,
+            at: turn.now,
+            details,
+        });
+        strand.last_event = previous + 1;
+        strand.retries.clear();
+        strand.retry_count = 0;
+        execution.strands.insert(0, *strand);
+        execution.timeout = self
+            .timers
+            .limit(id, execution.revision.machine.timeout, turn.now);
+        self.announce(id, turn);
+        self.execute(id, 0, turn);
+    }
+
     /// Lets go of what a strand waits for: timers, tasks, nested executions.
     fn release(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         match std::mem::replace(&mut found.phase, Phase::Ready) {
             Phase::Timer(timer) => self.timers.cancel(timer),
             Phase::Task(attempt) => self.drop_attempt(*attempt, turn),
@@ -439,10 +543,10 @@ impl Engine {
                 "outputDetails": output.map(|_| included.clone()),
                 "error": execution.failed.error.as_deref(),
                 "cause": execution.failed.cause.as_deref(),
-                "redriveCount": 0,
-                "redriveDate": null,
-                "redriveStatus": execution.redrive_status().0,
-                "redriveStatusReason": execution.redrive_status().1,
+                "redriveCount": execution.redrives.count,
+                "redriveDate": execution.redrives.at,
+                "redriveStatus": execution.redrive_status(turn.now).0,
+                "redriveStatusReason": execution.redrive_status(turn.now).1,
             },
         });
         turn.commands.push(Command::StatusChange(event));
@@ -451,16 +555,21 @@ impl Engine {
 
 impl Execution {
     /// `redriveStatus` and its reason, as `DescribeExecution` words them.
-    pub(crate) fn redrive_status(&self) -> (&'static str, Option<&'static str>) {
+    pub(crate) fn redrive_status(&self, now: i64) -> (&'static str, Option<&'static str>) {
+        let not = |reason| ("NOT_REDRIVABLE", Some(reason));
         match self.status {
-            Status::Running => {
-                ("NOT_REDRIVABLE", Some("Execution is RUNNING and cannot be redriven"))
+            Status::Running => not("Execution is RUNNING and cannot be redriven"),
+            Status::Succeeded => not("Execution is SUCCEEDED and cannot be redriven"),
+            _ if self.history.len() >= MOST_EVENTS - 1 => {
+                not("Execution history event limit is reached and cannot be redriven")
             }
-            Status::Succeeded => {
-                ("NOT_REDRIVABLE", Some("Execution is SUCCEEDED and cannot be redriven"))
+            _ if self
+                .stopped
+                .is_some_and(|stopped| now - stopped > REDRIVE_PERIOD) =>
+            {
+                not("Execution redrive period is exceeded and cannot be redriven")
             }
-            // At AWS it could be; here RedriveExecution is not there, and the answer must not promise it.
-            _ => ("NOT_REDRIVABLE", Some("RedriveExecution is not supported here")),
+            _ => ("REDRIVABLE", None),
         }
     }
 }

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{Engine, ExecutionId, Phase, Status, StrandId, Timer, Trouble, Turn, What};
 use crate::choice;
-use crate::definition::{Given, Kind, Language, Next, Placement, Rule, Selection, State, Text, Wait};
+use crate::definition::{
+    Given, Kind, Language, Next, Placement, Rule, Selection, State, Text, Wait,
+};
 use crate::environment::{Environment, Failure};
 use crate::history::{Details, Failed, StateKind};
 use crate::payload::{Payload, is_too_deep};
@@ -38,17 +40,30 @@ pub(super) fn kind(kind: &Kind) -> StateKind {
 
 impl Engine {
     pub(super) fn enter(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let child_events = self.strand(execution, strand).map_or(0, |found| found.unrecorded);
+        let child_events = self
+            .strand(execution, strand)
+            .map_or(0, |found| found.unrecorded);
         if child_events >= super::MOST_EVENTS {
-            let trouble = Trouble::new(Some("States.Runtime".into()), Some("Too many events".into()));
+            let trouble = Trouble::new(
+                Some("States.Runtime".into()),
+                Some("Too many events".into()),
+            );
             return self.strand_failed(execution, strand, &trouble, turn);
         }
         if self.executions[execution].history.len() + 1 >= super::MOST_EVENTS {
-            let cause = format!("The execution reached the maximum number of history events ({}).", super::MOST_EVENTS);
-            let failed = Failed { error: Some("States.Runtime".into()), cause: Some(cause.into()) };
+            let cause = format!(
+                "The execution reached the maximum number of history events ({}).",
+                super::MOST_EVENTS
+            );
+            let failed = Failed {
+                error: Some("States.Runtime".into()),
+                cause: Some(cause.into()),
+            };
             return self.end(execution, Status::Failed, failed, turn);
         }
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         found.before_entered = found.last_event;
         found.entered_at = turn.now;
         found.retries.clear();
@@ -68,14 +83,23 @@ impl Engine {
     }
 
     /// Runs the state that was entered, for the first time or again.
-    pub(super) fn execute(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+    pub(super) fn execute(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         found.phase = Phase::Ready;
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
         let begun = match &state.kind {
             Kind::Pass { result } => self.pass(execution, strand, state, result.as_ref(), turn),
-            Kind::Choice { rules, default } => self.choose(execution, strand, state, rules, *default, turn),
+            Kind::Choice { rules, default } => {
+                self.choose(execution, strand, state, rules, *default, turn)
+            }
             Kind::Wait(wait) => self.wait(execution, strand, state, wait, turn),
             Kind::Succeed => self.settle_input(execution, strand, state, turn).map(Some),
             Kind::Fail { error, cause } => {
@@ -85,12 +109,21 @@ impl Engine {
                         error: trouble.error.as_deref().map(Arc::from),
                         cause: trouble.cause.as_deref().map(Arc::from),
                     };
-                    self.evaluation_failed(execution, strand, state, failed, location.clone(), turn);
+                    self.evaluation_failed(
+                        execution,
+                        strand,
+                        state,
+                        failed,
+                        location.clone(),
+                        turn,
+                    );
                 }
                 return self.strand_failed(execution, strand, &trouble, turn);
             }
             Kind::Task(task) => self.begin_task(execution, strand, state, task, turn),
-            Kind::Parallel { branches } => self.begin_parallel(execution, strand, state, branches, turn),
+            Kind::Parallel { branches } => {
+                self.begin_parallel(execution, strand, state, branches, turn)
+            }
             Kind::Map(map) => self.begin_map(execution, strand, state, map, turn),
         };
         match begun {
@@ -101,12 +134,24 @@ impl Engine {
     }
 
     /// Leaves the state: to the next one, or out of the strand.
-    pub(super) fn leave(&mut self, execution: ExecutionId, strand: StrandId, leaving: Leaving, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+    pub(super) fn leave(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        leaving: Leaving,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
-        let too_deep = leaving.output.is_too_deep() || leaving.assigned.iter().any(|(_, value)| is_too_deep(value));
-        if too_deep || leaving.output.is_too_long() || leaving.assigned.iter().any(|(_, value)| is_too_long(value)) {
+        let too_deep = leaving.output.is_too_deep()
+            || leaving.assigned.iter().any(|(_, value)| is_too_deep(value));
+        if too_deep
+            || leaving.output.is_too_long()
+            || leaving.assigned.iter().any(|(_, value)| is_too_long(value))
+        {
             let failure = Failure::new(
                 "States.DataLimitExceeded",
                 format!(
@@ -115,10 +160,17 @@ impl Engine {
                     state.name
                 ),
             );
-            let trouble = Trouble { fatal: true, ..self.trouble(execution, strand, failure) };
+            let trouble = Trouble {
+                fatal: true,
+                ..self.trouble(execution, strand, failure)
+            };
             return self.strand_failed(execution, strand, &trouble, turn);
         }
-        let assigned = leaving.assigned.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        let assigned = leaving
+            .assigned
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect();
         if !leaving.assigned.is_empty() {
             found.variables.assign(&leaving.assigned);
         }
@@ -129,7 +181,9 @@ impl Engine {
             assigned,
         };
         self.record(execution, strand, true, details, turn);
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         found.phase = Phase::Ready;
         match leaving.next {
             Next::State(next) => {
@@ -142,7 +196,9 @@ impl Engine {
                     self.executions[execution].output = Some(leaving.output);
                     self.end(execution, Status::Succeeded, Failed::default(), turn);
                 }
-                Some(parent) => self.child_succeeded(execution, parent, strand, leaving.output, turn),
+                Some(parent) => {
+                    self.child_succeeded(execution, parent, strand, leaving.output, turn)
+                }
             },
         }
     }
@@ -162,7 +218,8 @@ impl Engine {
     }
 
     fn input(&self, execution: ExecutionId, strand: StrandId) -> Payload {
-        self.strand(execution, strand).map_or_else(|| Payload::new(Value::Null), |found| found.input.clone())
+        self.strand(execution, strand)
+            .map_or_else(|| Payload::new(Value::Null), |found| found.input.clone())
     }
 
     /// What `InputPath` selects.
@@ -177,7 +234,9 @@ impl Engine {
         match &state.input_path {
             Selection::All => Ok(input),
             selection => self
-                .evaluate(execution, strand, turn, input.value(), |env| select(selection, env))
+                .evaluate(execution, strand, turn, input.value(), |env| {
+                    select(selection, env)
+                })
                 .map(Payload::new),
         }
     }
@@ -191,11 +250,17 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<Payload, Trouble> {
         let selected = self.selected(execution, strand, state, turn)?;
-        let field = if state.language == Language::JsonPath { "Parameters" } else { "Arguments" };
+        let field = if state.language == Language::JsonPath {
+            "Parameters"
+        } else {
+            "Arguments"
+        };
         match &state.arguments {
             None => Ok(selected),
             Some(arguments) => self
-                .evaluate(execution, strand, turn, selected.value(), |env| arguments.evaluate(env, field))
+                .evaluate(execution, strand, turn, selected.value(), |env| {
+                    arguments.evaluate(env, field)
+                })
                 .map(Payload::new),
         }
     }
@@ -215,10 +280,17 @@ impl Engine {
             && matches!(state.result_path, Placement::Replace)
             && matches!(state.output_path, Selection::All);
         if simple {
-            return Ok(Leaving { output: result, assigned: Vec::new(), next: state.next });
+            return Ok(Leaving {
+                output: result,
+                assigned: Vec::new(),
+                next: state.next,
+            });
         }
         self.evaluate(execution, strand, turn, result.value(), |env| {
-            let env = Environment { result: Some(result.value()), ..*env };
+            let env = Environment {
+                result: Some(result.value()),
+                ..*env
+            };
             let assigned = template::assignments(&state.assign, &env, "Assign")?;
             let output = match state.language {
                 Language::Jsonata => match &state.output {
@@ -237,7 +309,11 @@ impl Engine {
                     }
                 }
             };
-            Ok(Leaving { output, assigned, next: state.next })
+            Ok(Leaving {
+                output,
+                assigned,
+                next: state.next,
+            })
         })
     }
 
@@ -250,8 +326,15 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<Leaving, Trouble> {
         let selected = self.selected(execution, strand, state, turn)?;
-        if state.assign.is_empty() && state.output.is_none() && matches!(state.output_path, Selection::All) {
-            return Ok(Leaving { output: selected, assigned: Vec::new(), next: state.next });
+        if state.assign.is_empty()
+            && state.output.is_none()
+            && matches!(state.output_path, Selection::All)
+        {
+            return Ok(Leaving {
+                output: selected,
+                assigned: Vec::new(),
+                next: state.next,
+            });
         }
         self.evaluate(execution, strand, turn, selected.value(), |env| {
             let assigned = template::assignments(&state.assign, env, "Assign")?;
@@ -260,7 +343,11 @@ impl Engine {
                 (None, Selection::All) => selected.clone(),
                 (None, selection) => Payload::new(select(selection, env)?),
             };
-            Ok(Leaving { output, assigned, next: state.next })
+            Ok(Leaving {
+                output,
+                assigned,
+                next: state.next,
+            })
         })
     }
 
@@ -283,7 +370,8 @@ impl Engine {
             }
             None => self.arguments(execution, strand, state, turn)?,
         };
-        self.settle(execution, strand, state, result, turn).map(Some)
+        self.settle(execution, strand, state, result, turn)
+            .map(Some)
     }
 
     fn choose(
@@ -333,14 +421,28 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let selected = self.selected(execution, strand, state, turn)?;
-        let until = self.evaluate(execution, strand, turn, selected.value(), |env| match wait {
-            Wait::Seconds(given) => seconds(given, env).map(|seconds| turn.now.saturating_add(seconds.saturating_mul(1000))),
-            Wait::Timestamp(given) => moment(given, env),
-        })?;
+        let until = self.evaluate(
+            execution,
+            strand,
+            turn,
+            selected.value(),
+            |env| match wait {
+                Wait::Seconds(given) => seconds(given, env)
+                    .map(|seconds| turn.now.saturating_add(seconds.saturating_mul(1000))),
+                Wait::Timestamp(given) => moment(given, env),
+            },
+        )?;
         if until <= turn.now {
             return self.settle_input(execution, strand, state, turn).map(Some);
         }
-        let timer = self.timers.add(until, Timer { execution, strand, what: What::Wait });
+        let timer = self.timers.add(
+            until,
+            Timer {
+                execution,
+                strand,
+                what: What::Wait,
+            },
+        );
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::Timer(timer);
         }
@@ -348,8 +450,15 @@ impl Engine {
     }
 
     /// A Wait state's time has come.
-    pub(super) fn wait_over(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let Some(found) = self.strand_mut(execution, strand) else { return };
+    pub(super) fn wait_over(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(found) = self.strand_mut(execution, strand) else {
+            return;
+        };
         found.phase = Phase::Ready;
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
@@ -370,7 +479,9 @@ impl Engine {
         let input = self.input(execution, strand);
         let texts = self.evaluate(execution, strand, turn, input.value(), |env| {
             let text = |text: Option<&Text>| -> Result<Option<String>, Failure> {
-                let Some(Text { field, template }) = text else { return Ok(None) };
+                let Some(Text { field, template }) = text else {
+                    return Ok(None);
+                };
                 match template.evaluate(env, field)? {
                     Value::String(text) => Ok(Some(text)),
                     other => Err(Failure::runtime(format!(
@@ -391,7 +502,9 @@ fn is_too_long(value: &Value) -> bool {
     // Most variables are small; only those that might be too long are written out.
     match value {
         Value::String(text) => text.len() > crate::payload::LONGEST_PAYLOAD,
-        Value::Array(_) | Value::Object(_) => value.to_string().len() > crate::payload::LONGEST_PAYLOAD,
+        Value::Array(_) | Value::Object(_) => {
+            value.to_string().len() > crate::payload::LONGEST_PAYLOAD
+        }
         _ => false,
     }
 }
@@ -414,7 +527,10 @@ pub(super) fn place(placement: &Placement, input: &Value, result: Value) -> Resu
         Placement::At(path) => path.put(input.clone(), result).map_err(|_| {
             Failure::new(
                 "States.ResultPathMatchFailure",
-                format!("Unable to apply ReferencePath {} to input {input}", path.text()),
+                format!(
+                    "Unable to apply ReferencePath {} to input {input}",
+                    path.text()
+                ),
             )
         }),
     }
@@ -427,7 +543,9 @@ fn seconds(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
         Given::Path(path) => {
             let text = path.text();
             let value = template::find(path, env).map_err(|_| {
-                Failure::runtime(format!("The SecondsPath parameter does not reference an input value: {text}"))
+                Failure::runtime(format!(
+                    "The SecondsPath parameter does not reference an input value: {text}"
+                ))
             })?;
             match value.as_i64() {
                 Some(seconds) if seconds < 0 => Err(Failure::runtime(format!(
@@ -441,10 +559,17 @@ fn seconds(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
             }
         }
         Given::Expression(expression) => {
-            let value = expression.evaluate_as(env, "Seconds", "number", |value| value.is_number())?;
-            value.as_i64().filter(|seconds| *seconds >= 0).ok_or_else(|| {
-                Failure::query("Seconds", format!("The Seconds field must be a positive integer but was: {value}"))
-            })
+            let value =
+                expression.evaluate_as(env, "Seconds", "number", |value| value.is_number())?;
+            value
+                .as_i64()
+                .filter(|seconds| *seconds >= 0)
+                .ok_or_else(|| {
+                    Failure::query(
+                        "Seconds",
+                        format!("The Seconds field must be a positive integer but was: {value}"),
+                    )
+                })
         }
     }
 }
@@ -456,7 +581,9 @@ fn moment(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
         Given::Path(path) => {
             let text = path.text();
             let value = template::find(path, env).map_err(|_| {
-                Failure::runtime(format!("The TimestampPath parameter does not reference an input value: {text}"))
+                Failure::runtime(format!(
+                    "The TimestampPath parameter does not reference an input value: {text}"
+                ))
             })?;
             value.as_str().and_then(timestamp::parse).ok_or_else(|| {
                 Failure::runtime(format!(
@@ -483,5 +610,7 @@ fn moment(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
 
 /// A value inside a cause text: strings without quotes.
 pub(super) fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

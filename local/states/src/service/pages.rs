@@ -7,11 +7,15 @@ use super::arguments::Arguments;
 use crate::ApiError;
 
 /// Which part of a list of `length` is asked for, and the token for the next part.
-pub(super) fn page(arguments: &Arguments<'_>, length: usize) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
+pub(super) fn page(
+    arguments: &Arguments<'_>,
+    length: usize,
+) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
     let most = arguments.max_results()?;
     let start = match arguments.text("nextToken")? {
         None => 0,
-        Some(token) => read(token).ok_or_else(|| ApiError::new("InvalidToken", "Invalid Token: 'Invalid token'"))?,
+        Some(token) => read(token)
+            .ok_or_else(|| ApiError::new("InvalidToken", "Invalid Token: 'Invalid token'"))?,
     };
     let end = start.saturating_add(most).min(length);
     let next = (end < length).then(|| STANDARD.encode(format!("page:{end}")));
