@@ -451,6 +451,13 @@ async fn procedures() {
         .await;
     db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])])
         .await;
+    // Also when prepared, as the Data API sends it.
+    db.rows("rollback").await;
+    db.rows("insert into gone values (2)").await;
+    let call = db.client.prepare("call emptied()").await.unwrap();
+    assert!(db.client.query(&call, &[]).await.is_err());
+    db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])])
+        .await;
     let block = Context {
         in_transaction: true,
         ..Context::default()

@@ -25,6 +25,8 @@ struct Walk<'a> {
     nonatomic: bool,
     open: Vec<Open>,
     declaring: bool,
+    /// Blanks and comments before the `;` of the statement at hand, kept so that line numbers stay.
+    before_end: String,
     /// Variables that hold SQL text: those given to EXECUTE.
     executed: BTreeSet<String>,
 }
@@ -47,6 +49,7 @@ pub(super) fn rewrite(source: &str, nonatomic: bool, context: &Context) -> Resul
         nonatomic,
         open: Vec::new(),
         declaring: false,
+        before_end: String::new(),
         executed,
     };
     walk.run()?;
@@ -181,13 +184,19 @@ impl Walk<'_> {
             .position(|node| node.is_symbol(";"))
             .map_or(self.source.len(), |at| self.index + at);
         let taken = self.source[self.index..end].to_vec();
+        self.before_end = self
+            .source
+            .get(end)
+            .map(|node| node.lead.clone())
+            .unwrap_or_default();
         self.index = (end + 1).min(self.source.len());
         taken
     }
 
     fn finish(&mut self, statement: Vec<Node>) {
         self.out.extend(statement);
-        self.out.push(Node::symbol(";"));
+        let lead = std::mem::take(&mut self.before_end);
+        self.out.push(Node::symbol(";").after(&lead));
     }
 
     /// Nodes from here up to `word` outside CASE … END.
