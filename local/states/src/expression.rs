@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use jsonata_core::ast::AstNode;
@@ -14,9 +15,10 @@ use crate::environment::{Environment, Failure};
 use crate::payload::weight;
 use crate::{Ids, SeededIds, intrinsic};
 
-/// AWS stops an expression after one second ("Limitations" of the JSONata guide). This is the only thing that looks at a
-/// clock, inside the engine, and only an expression that would not end in useful time can see it.
-const EVALUATION_LIMIT_MS: u64 = 1_000;
+/// AWS stops an expression after one second ("Limitations" of the JSONata guide); here a busy machine gets some more.
+/// This is the only thing that looks at a clock, inside the engine, and only an expression that would not end in useful
+/// time can see it.
+const EVALUATION_LIMIT_MS: u64 = 5_000;
 /// What `$range` may make; a longer one exceeds every payload.
 const LONGEST_SEQUENCE: usize = 1_000_000;
 
@@ -47,7 +49,8 @@ pub(crate) fn delimited(text: &str) -> Option<&str> {
 impl Expression {
     /// Parses the text between the delimiters.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
-        let tree = jsonata_core::parser::parse(source).map_err(|e| e.to_string())?;
+        let tree = guarded(|| jsonata_core::parser::parse(source).map_err(|e| e.to_string()))
+            .unwrap_or_else(|| Err("the expression cannot be read".into()))?;
         let names = names(source);
         let states = members(source);
         Ok(Self {
@@ -205,7 +208,10 @@ impl Expression {
         };
         let mut evaluator = Evaluator::with_options(bindings, options);
         self.add_functions(&mut evaluator, env)?;
-        evaluator.evaluate(&self.tree, &JValue::Undefined)
+        guarded(|| evaluator.evaluate(&self.tree, &JValue::Undefined)).unwrap_or_else(|| {
+            let message = "an internal error of the expression engine";
+            Err(EvaluatorError::EvaluationError(message.into()))
+        })
     }
 
     fn add_functions(
@@ -285,6 +291,11 @@ impl Expression {
         }
         Ok(())
     }
+}
+
+/// Runs the engine, which is not ours: a panic in it must fail a state, not the service.
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 fn seeded(env: &Environment<'_>) -> SeededIds {

@@ -366,6 +366,100 @@ fn exercise(definition: &str, input: &Value, answers: &[Value]) {
     );
 }
 
+/// Pieces of JSONata.
+const PIECES: &[&str] = &[
+    "$states",
+    ".input",
+    ".context",
+    "a",
+    "b",
+    "[0]",
+    "[-1]",
+    "[a > 1]",
+    "$sum(",
+    "$map(",
+    "$filter(",
+    "$reduce(",
+    "$sift(",
+    "$each(",
+    "$string(",
+    "$number(",
+    "$substring(",
+    "$split(",
+    "$join(",
+    "$replace(",
+    "$match(",
+    "$toMillis(",
+    "$fromMillis(",
+    "$formatNumber(",
+    "$formatBase(",
+    "$formatInteger(",
+    "$parseInteger(",
+    "$pad(",
+    "$sort(",
+    "$zip(",
+    "$merge(",
+    "$lookup(",
+    "$keys(",
+    "$spread(",
+    "$append(",
+    "$partition(",
+    "$range(",
+    "$hash(",
+    "$parse(",
+    "$uuid()",
+    "$random()",
+    "$now()",
+    "$power(",
+    "$sqrt(",
+    "$round(",
+    ")",
+    "(",
+    ",",
+    "1",
+    "-1",
+    "0.5",
+    "1e308",
+    "9007199254740993",
+    "'x'",
+    "'\u{fc}\u{1f600}'",
+    "\"#0.0\"",
+    "/a+/",
+    "null",
+    "true",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    "+",
+    "-",
+    "*",
+    "**",
+    "%",
+    "&",
+    "^(",
+    "and",
+    "or",
+    "in",
+    "?",
+    ":=",
+    "$x",
+    ";",
+    "~>",
+    "function($x){",
+    "|",
+    "@$i",
+    "#$j",
+    "=",
+    "!=",
+    "<",
+    "..",
+    "`",
+    "$",
+    "$$",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -377,6 +471,16 @@ proptest! {
     #[test]
     fn arbitrary_json_is_refused_or_runs(definition in json_value(), input in json_value()) {
         exercise(&definition.to_string(), &input, &[Value::Null]);
+    }
+
+    #[test]
+    fn arbitrary_expressions_are_refused_or_evaluated(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 1..9), input in json_value(),
+    ) {
+        let source = format!("{{% {} %}}", pieces.join(" "));
+        let state = json!({ "Type": "Pass", "Output": source, "End": true });
+        let definition = json!({ "StartAt": "A", "QueryLanguage": "JSONata", "States": { "A": state } });
+        exercise(&definition.to_string(), &json!({ "a": [1, "x", null], "b": input }), &[Value::Null]);
     }
 
     #[test]
