@@ -7,7 +7,7 @@ use super::token::{Node, Shape, render_trimmed, split};
 use super::{Error, types};
 
 /// Words that are reserved in Redshift and not in PostgreSQL, as column names (developer guide, "Reserved words").
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "aes128",
     "aes256",
     "allowoverwrite",

@@ -65,7 +65,13 @@ pub fn error_text(error: &ServerError, query: i64) -> String {
             text.push_str("\n  Hint: Try calling the procedure as a top-level call i.e. not from within an explicit transaction block. Or, if this procedure (or one of its ancestors in the call chain) was created with SET config options, recreate the procedure without them.");
         }
         "42883" => {
-            text.push_str("\n  Hint: No function matches the given name and argument types. You may need to add explicit type casts.");
+            let what = ["operator", "procedure", "aggregate"]
+                .into_iter()
+                .find(|what| message.starts_with(what));
+            let what = what.unwrap_or("function");
+            text.push_str(&format!(
+                "\n  Hint: No {what} matches the given name and argument types. You may need to add explicit type casts."
+            ));
         }
         "2BP01" => {
             text.push_str("\n  Hint: Use DROP ... CASCADE to drop the dependent objects too.")

@@ -4,7 +4,7 @@
 
 use super::expression::Scope;
 use super::statement::{Draft, name_at};
-use super::token::{Node, render_trimmed};
+use super::token::{Node, render_trimmed, split};
 use super::{Error, Kind, column, procedure, query, types};
 
 /// Objects PostgreSQL creates and Redshift does not have.
@@ -145,7 +145,12 @@ fn create_table(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<D
     if rest.first().is_some_and(Node::is_group) {
         columns = Some(rest.remove(0));
     }
-    attributes(&mut rest)?;
+    let found = attributes(&mut rest, false)?;
+    let query = rest.first().is_some_and(|node| node.is("as"));
+    found.check(columns.as_ref().filter(|_| !query))?;
+    if nodes[name..].len() == 1 && nodes[name].is_any(column::RESERVED) {
+        return Err(Error::near(&nodes[name].text));
+    }
     let table = target.rsplit('.').next().unwrap_or_default().to_owned();
     let draft = Draft::new(Kind::Ddl).on(target);
     if rest.first().is_some_and(|node| node.is("as")) {
@@ -207,12 +212,74 @@ fn user_options(nodes: &mut Vec<Node>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the table attributes say that has to fit the columns.
+#[derive(Debug, Default)]
+struct Attributes {
+    style: Option<String>,
+    /// Columns of DISTKEY ( … ).
+    distribution: Vec<String>,
+    /// Columns of SORTKEY ( … ).
+    sort: Vec<String>,
+}
+
+impl Attributes {
+    /// Checks them against the bracket of CREATE TABLE; the columns of LIKE and CREATE TABLE AS are not known.
+    fn check(&self, columns: Option<&Node>) -> Result<(), Error> {
+        let own = columns.is_some_and(|group| group.body.iter().any(|node| node.is("distkey")));
+        let key = own || !self.distribution.is_empty();
+        match self.style.as_deref() {
+            Some(style @ ("even" | "all")) if key => {
+                return Err(Error::refused(format!(
+                    "cannot specify DISTKEY with DISTSTYLE {}",
+                    style.to_uppercase()
+                )));
+            }
+            Some("key") if !key => {
+                return Err(Error::refused("DISTSTYLE KEY requires a DISTKEY column"));
+            }
+            _ => {}
+        }
+        let Some(group) = columns else { return Ok(()) };
+        let names: Vec<String> = split(&group.body, ",")
+            .iter()
+            .filter_map(|item| item.first())
+            .map(Node::name)
+            .collect();
+        if names.iter().any(|name| name == "like") {
+            return Ok(());
+        }
+        match self
+            .distribution
+            .iter()
+            .chain(&self.sort)
+            .find(|column| !names.contains(column))
+        {
+            Some(column) => Err(Error {
+                code: "42703",
+                message: format!("column \"{column}\" does not exist"),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Takes the table attributes away: distribution, sort keys, encoding and backup have no meaning in PostgreSQL and no
 /// influence on results.
-fn attributes(nodes: &mut Vec<Node>) -> Result<(), Error> {
-    let mut style = None;
-    let mut key = false;
+fn attributes(nodes: &mut Vec<Node>, materialized: bool) -> Result<Attributes, Error> {
+    let mut found = Attributes::default();
     let mut index = 0;
+    let names = |group: Option<&Node>| -> Vec<String> {
+        group
+            .map(|group| {
+                group
+                    .body
+                    .iter()
+                    .filter(|node| node.is_name())
+                    .map(Node::name)
+                    .collect()
+            })
+            .unwrap_or_default()
+    };
     while let Some(node) = nodes.get(index) {
         if node.is("as") {
             break;
@@ -223,29 +290,27 @@ fn attributes(nodes: &mut Vec<Node>) -> Result<(), Error> {
             "diststyle"
                 if next.is_some_and(|next| next.is_any(&["auto", "even", "key", "all"])) =>
             {
-                style = next.map(Node::lower);
+                found.style = next.map(Node::lower);
                 2
             }
             "distkey" if next.is_some_and(Node::is_group) => {
-                key = true;
+                found.distribution = names(next);
                 2
             }
             "compound" | "interleaved" if next.is_some_and(|next| next.is("sortkey")) => 1,
-            "sortkey" if next.is_some_and(|next| next.is_group() || next.is("auto")) => 2,
+            "sortkey" if next.is_some_and(Node::is_group) => {
+                found.sort = names(next);
+                2
+            }
+            "sortkey" if next.is_some_and(|next| next.is("auto")) => 2,
             "encode" if next.is_some_and(|next| next.is("auto")) => 2,
-            "auto" if next.is_some_and(|next| next.is("refresh")) => 3,
+            "auto" if materialized && next.is_some_and(|next| next.is("refresh")) => 3,
             _ => return Err(Error::near(&node.text)),
         };
         index += taken;
     }
-    if key && matches!(style.as_deref(), Some("even" | "all")) {
-        return Err(Error::refused(format!(
-            "cannot specify DISTKEY with DISTSTYLE {}",
-            style.unwrap_or_default().to_uppercase()
-        )));
-    }
     nodes.drain(..index.min(nodes.len()));
-    Ok(())
+    Ok(found)
 }
 
 fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
@@ -259,7 +324,7 @@ fn create_view(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Result<Dr
         nodes.push(rest.remove(0));
     }
     if materialized {
-        attributes(&mut rest)?;
+        attributes(&mut rest, true)?.check(None)?;
     }
     if !rest.first().is_some_and(|node| node.is("as")) {
         return Err(Error::near(
