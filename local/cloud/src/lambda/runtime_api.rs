@@ -13,12 +13,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use chrono::Utc;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+
+use crate::gateway::without_delay;
 
 /// Bytes of a synchronous request or response (Lambda quotas page: 6 MB; the limit that error messages name).
 pub(super) const MAX_PAYLOAD: usize = 6_291_556;
@@ -84,7 +87,7 @@ impl RuntimeApi {
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             // Ends only with an error of the listener itself, which the process notices as a closed connection.
-            if let Err(error) = axum::serve(listener, router).await {
+            if let Err(error) = axum::serve(listener.tap_io(without_delay), router).await {
                 tracing::warn!(%error, "a Runtime API listener failed");
             }
         });

@@ -5,6 +5,7 @@
 
 mod http;
 mod key;
+mod shape;
 mod store;
 mod wire;
 
