@@ -221,9 +221,11 @@ async fn killing_a_process_in_the_middle() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap().to_string();
     let event = json!({"do": "hold", "at": at});
-    let (error, ()) = tokio::join!(host.error(event), async {
-        let _held = listener.accept().await.unwrap();
+    let (error, _held) = tokio::join!(host.error(event), async {
+        let held = listener.accept().await.unwrap();
         assert_eq!(host.lambda.kill("echo"), 1);
+        // Let go only afterwards: the process would answer as soon as this is dropped.
+        held
     });
     let text = "RequestId: ID Error: Runtime exited with error: signal: killed";
     assert_eq!(error, ("Runtime.ExitError".into(), text.into()));
