@@ -228,6 +228,15 @@ async fn queries() {
              lag(item) ignore nulls over (order by id), lead(sold, 1) respect nulls over (order by id) from sales order by id",
             &["a|NULL|2020-01-02 00:00:00", "b|a|2020-01-03 00:00:00", "b|b|NULL", "|b|2020-01-05 00:00:00", "b ||NULL"],
         ),
+        (
+            "select seller as k, max(id) from sales group by k qualify k = 2",
+            &["2|5"],
+        ),
+        (
+            "select c[0].a = 1, c[0].a = 'x'::varchar, c[0].b[0]::boolean, c[9].a is null \
+             from (select json_parse('[{\"a\":1,\"b\":[true]}]') as c)",
+            &["t|f|t|t"],
+        ),
         ("select top 2 id from sales order by id desc", &["5", "4"]),
         ("select top 1 seller from sales union all select top 1 seller + 10 from sales order by 1 desc", &["11", "1"]),
         ("select id from sales where id < 4 minus select 2 order by 1", &["1", "3"]),

@@ -5,6 +5,10 @@
 //! Redshift's functions, aggregates, operators and casts in the schema `redshift_catalog`, which stands before
 //! `pg_catalog` in the search path. [`error_text`] turns PostgreSQL's errors into the words Redshift uses.
 //!
+//! Redshift has no `pg_sleep`. A statement that takes a known time is a procedure that loops on GETDATE(), which moves on
+//! inside a procedure: `create procedure burn(seconds int) as $$ declare stop timestamp := dateadd(second, seconds,
+//! getdate()); begin while getdate() < stop loop end loop; end $$ language plpgsql`, then `call burn(5)`.
+//!
 //! What must never happen here: a statement that runs with another meaning than Redshift gives it, a parameter value
 //! spliced into SQL, or a construct dropped without an error that names it. A text that is neither rewritten nor refused
 //! leaves byte for byte as it came.

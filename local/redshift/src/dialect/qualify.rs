@@ -71,8 +71,21 @@ pub(super) fn rewrite(
         let (alias, end) = item_alias(item);
         let expression = &item[..end];
         let own = alias.clone().unwrap_or_else(|| default_name(expression));
-        let name = format!("__c{number}");
-        outer.push(format!("\"{name}\" as \"{}\"", own.replace('"', "\"\"")));
+        // GROUP BY may name an alias, so it stays unless two items have the same.
+        let alone = |name: &&String| {
+            items
+                .iter()
+                .filter(|other| item_alias(other).0.as_ref() == Some(*name))
+                .count()
+                == 1
+        };
+        let name = alias
+            .as_ref()
+            .filter(alone)
+            .cloned()
+            .unwrap_or_else(|| format!("__c{number}"));
+        let quoted = name.replace('"', "\"\"");
+        outer.push(format!("\"{quoted}\" as \"{}\"", own.replace('"', "\"\"")));
         if let Some(alias) = &alias {
             if expression.iter().any(|node| node.is("over")) {
                 inline(&mut condition, alias, expression);
@@ -81,7 +94,7 @@ pub(super) fn rewrite(
             }
         }
         names.push(own);
-        push(&mut inner, expression, &name);
+        push(&mut inner, expression, &quoted);
     }
     push(
         &mut inner,

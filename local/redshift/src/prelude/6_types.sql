@@ -157,3 +157,33 @@ begin
     end loop;
 end
 $do$;
+
+-- A scalar in SUPER beside a plain value: other types are not equal, and not comparable.
+do $do$
+declare
+    kind text;
+    op text;
+    name text;
+    value text;
+    wanted text;
+    other text;
+begin
+    foreach kind in array array['smallint', 'integer', 'bigint', 'numeric', 'float8', 'text', 'boolean'] loop
+        wanted := case kind when 'text' then 'string' when 'boolean' then 'boolean' else 'number' end;
+        foreach op in array array['=', '<>', '<', '<=', '>', '>='] loop
+            name := case op when '=' then 'super_eq' when '<>' then 'super_ne' when '<' then 'super_lt' when '<=' then 'super_le'
+                when '>' then 'super_gt' else 'super_ge' end;
+            value := format('(%%s #>> ''{}'')::%s', kind);
+            other := case op when '=' then 'case when jsonb_typeof(%s) <> ''null'' then false end' else 'null::boolean' end;
+            execute format($f$
+                create function redshift_catalog.%1$s(a jsonb, b %2$s) returns boolean immutable
+                    return case when jsonb_typeof(a) = '%3$s' then %4$s operator(pg_catalog.%5$s) b else %6$s end;
+                create function redshift_catalog.%1$s(a %2$s, b jsonb) returns boolean immutable
+                    return case when jsonb_typeof(b) = '%3$s' then a operator(pg_catalog.%5$s) %7$s else %8$s end;
+                create operator redshift_catalog.%5$s (leftarg = jsonb, rightarg = %2$s, function = redshift_catalog.%1$s);
+                create operator redshift_catalog.%5$s (leftarg = %2$s, rightarg = jsonb, function = redshift_catalog.%1$s);
+                $f$, name, kind, wanted, format(value, 'a'), op, format(other, 'a'), format(value, 'b'), format(other, 'b'));
+        end loop;
+    end loop;
+end
+$do$;
