@@ -294,7 +294,7 @@ impl Known<'_> {
             );
             Value::Object(cause).to_string()
         };
-        let mut most = text.chars().count();
+        let mut most = text.chars().count().min(CAUSE_LIMIT);
         loop {
             let cause = build(&cut(text, most));
             if cause.len() <= CAUSE_LIMIT || most == 0 {

@@ -193,13 +193,16 @@ fn within(part: &str, error: Error) -> Error {
 pub fn answer(resource: &Resource, verdict: &Verdict) -> String {
     let body = |reason: &str| {
         let mut body = json!({
-            "Status": if matches!(verdict, Verdict::Success(_)) { "SUCCESS" } else { "FAILED" },
-            "Reason": reason,
+            "Status": "SUCCESS",
             "PhysicalResourceId": key::physical_id(&resource.stack_id, &resource.logical_id),
             "StackId": resource.stack_id,
             "RequestId": resource.request_id,
             "LogicalResourceId": resource.logical_id,
         });
+        if matches!(verdict, Verdict::Failed(_)) {
+            body["Status"] = json!("FAILED");
+            body["Reason"] = json!(reason);
+        }
         if let Verdict::Success(data) = verdict {
             let data: Map<String, Value> = data
                 .iter()
@@ -210,10 +213,10 @@ pub fn answer(resource: &Resource, verdict: &Verdict) -> String {
         body.to_string()
     };
     let reason = match verdict {
-        Verdict::Success(_) => "The SQL has run.",
+        Verdict::Success(_) => "",
         Verdict::Failed(reason) => reason.as_str(),
     };
-    let mut most = reason.chars().count();
+    let mut most = reason.chars().count().min(ANSWER_LIMIT);
     loop {
         let text = body(&cut(reason, most));
         if text.len() <= ANSWER_LIMIT || most == 0 {
