@@ -579,3 +579,81 @@ fn a_redrive_goes_on_where_it_ended() {
         "ExecutionNotRedrivable"
     );
 }
+
+#[test]
+fn a_result_writer_puts_the_children_s_records_into_files() {
+    let definition = |config: Value| {
+        machine(json!({
+            "Type": "Map", "End": true, "ItemsPath": "$.items", "ToleratedFailureCount": 1,
+            "ItemProcessor": {
+                "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" }, "StartAt": "Small",
+                "States": {
+                    "Small": { "Type": "Choice", "Default": "Bad",
+                        "Choices": [{ "Variable": "$[0]", "NumericLessThan": 3, "Next": "Good" }] },
+                    "Good": { "Type": "Succeed" }, "Bad": { "Type": "Fail", "Error": "TooLarge" },
+                },
+            },
+            "ResultWriter": {
+                "Resource": "arn:aws:states:::s3:putObject", "WriterConfig": config,
+                "Parameters": { "Bucket.$": "$.bucket", "Prefix": "out" },
+            },
+        }))
+    };
+    let cases = [
+        (json!({}), "[{"),
+        (json!({ "Transformation": "COMPACT" }), "[[1],[2]]"),
+        (
+            json!({ "Transformation": "FLATTEN", "OutputType": "JSONL" }),
+            "1\n2\n",
+        ),
+    ];
+    for (config, expected) in cases {
+        let mut h = Harness::new();
+        let execution = h.begin(
+            &definition(config.clone()),
+            &json!({ "items": [[1], [2], [3]], "bucket": "b" }),
+        );
+        let mut files = std::collections::BTreeMap::new();
+        for _ in 0..3 {
+            let call = h.next_call();
+            assert_eq!(
+                (
+                    call.resource.service.as_str(),
+                    call.resource.action.as_str()
+                ),
+                ("aws-sdk:s3", "putObject")
+            );
+            assert_eq!(call.request["Bucket"], "b");
+            let key = text(&call.request["Key"]);
+            files.insert(
+                key.rsplit('/').next().unwrap().to_owned(),
+                text(&call.request["Body"]),
+            );
+            h.answer(&call, Ok(json!({ "ETag": "e" })));
+        }
+        assert!(
+            files["SUCCEEDED_0.json"].starts_with(expected),
+            "{config}: {files:?}"
+        );
+        let failed: Value =
+            serde_json::from_str(files["FAILED_0.json"].lines().next().unwrap()).unwrap();
+        let failed = failed.as_array().map_or(&failed, |records| &records[0]);
+        assert_eq!(
+            (&failed["Error"], &failed["Input"]),
+            (&json!("TooLarge"), &json!("[3]"))
+        );
+        let manifest: Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+        let output = h.output(&execution);
+        assert_eq!(manifest["MapRunArn"], output["MapRunArn"]);
+        assert!(text(&output["ResultWriterDetails"]["Key"]).ends_with("/manifest.json"));
+        assert!(text(&manifest["ResultFiles"]["SUCCEEDED"][0]["Key"]).starts_with("out/"));
+    }
+    let mut h = Harness::new();
+    let execution = h.begin(
+        &definition(json!({})),
+        &json!({ "items": [], "bucket": "b" }),
+    );
+    let call = h.next_call();
+    h.answer(&call, Err(("S3.NoSuchBucketException", "no bucket")));
+    assert_eq!(h.describe(&execution)["error"], "States.ResultWriterFailed");
+}

@@ -181,6 +181,8 @@ pub(crate) struct Batcher {
 
 #[derive(Debug)]
 pub(crate) struct Writer {
+    pub resource: Arc<TaskResource>,
+    pub config: Value,
     pub arguments: Template,
 }
 

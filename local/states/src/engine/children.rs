@@ -367,6 +367,9 @@ impl Engine {
             };
             end = self.record(execution, child, false, details, turn);
         }
+        if distributed {
+            self.keep_record(execution, parent, child, Ok(&output), turn);
+        }
         self.executions[execution].strands.remove(&child);
         let Some(found) = self.strand_mut(execution, parent) else {
             return;
@@ -481,7 +484,7 @@ impl Engine {
         let (index, last) = (found.index, found.last_event);
         let state = super::states::kind(&found.current().kind);
         if self.is_distributed(execution, parent) {
-            return self.map_child_failed(execution, parent, child, turn);
+            return self.map_child_failed(execution, parent, child, trouble, turn);
         }
         if is_map {
             let details = Details::Iteration {

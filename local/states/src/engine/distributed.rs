@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map as Object, Value, json};
 
+use super::results::Writing;
 use super::states::Begun;
 use super::{Engine, ExecutionId, MapChild, Phase, StrandId, Trouble, Turn};
 use crate::definition::{Batcher, Distributed, Kind, Map, Reader, State};
@@ -19,13 +20,15 @@ use crate::{Command, Pattern, TaskFailure, TaskId, TaskResource, intrinsic, read
 /// One Map Run.
 #[derive(Debug)]
 pub(super) struct Run {
-    arn: Arc<str>,
+    pub arn: Arc<str>,
     /// `machine/label`, of which the children's ARNs are made.
     family: String,
     failed: usize,
     tolerated: Tolerated,
     /// The items are what the children get: selected and batched already.
     pub selected: bool,
+    /// What became of the children, for a `ResultWriter`.
+    pub records: Option<Vec<Value>>,
 }
 
 /// How many children may fail. With neither given, none.
@@ -35,11 +38,22 @@ pub(super) struct Tolerated {
     percentage: Option<f64>,
 }
 
-/// A Map Run that reads its items.
+/// A Map Run that reads its items or writes its results.
 #[derive(Debug)]
 pub(super) struct MapRun {
-    task: TaskId,
-    run: Run,
+    pub task: TaskId,
+    pub run: Run,
+    pub step: Step,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    Read(Reading),
+    Write(Writing),
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
     data: Payload,
     limit: usize,
     /// The reader's call, for the next page of a listing.
@@ -97,13 +111,6 @@ impl Engine {
         selected: Payload,
         turn: &mut Turn<'_>,
     ) -> Begun {
-        if distributed.writer.is_some() {
-            let cause = "ResultWriter is not supported here".to_owned();
-            return Err(Trouble::new(
-                Some("States.ResultWriterFailed".into()),
-                Some(cause),
-            ));
-        }
         let items = match &distributed.reader {
             Some(_) => Vec::new(),
             None => self.items(execution, strand, state, map, &selected, turn)?,
@@ -146,6 +153,7 @@ impl Engine {
             failed: 0,
             tolerated,
             selected: false,
+            records: distributed.writer.as_ref().map(|_| Vec::new()),
         };
         match &distributed.reader {
             Some(reader) => self.read_items(execution, strand, reader, run, selected, limit, turn),
@@ -178,14 +186,17 @@ impl Engine {
             reader.arguments.evaluate(env, "ItemReader/Arguments")
         })?;
         let task = self.new_task(execution, strand);
-        self.call_reader(execution, task, &reader.resource, request.clone(), turn);
-        let waiting = MapRun {
-            task,
-            run,
+        self.call_s3(execution, task, &reader.resource, request.clone(), turn);
+        let reading = Reading {
             data,
             limit,
             request,
             listed: Vec::new(),
+        };
+        let waiting = MapRun {
+            task,
+            run,
+            step: Step::Read(reading),
         };
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::MapRun(Box::new(waiting));
@@ -193,7 +204,7 @@ impl Engine {
         Ok(None)
     }
 
-    fn call_reader(
+    pub(super) fn call_s3(
         &self,
         execution: ExecutionId,
         task: TaskId,
@@ -243,12 +254,16 @@ impl Engine {
         let Some(found) = self.strand_mut(execution, strand) else {
             return;
         };
-        let Phase::MapRun(mut waiting) = std::mem::replace(&mut found.phase, Phase::Ready) else {
+        let Phase::MapRun(waiting) = std::mem::replace(&mut found.phase, Phase::Ready) else {
             return;
         };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
-        self.tasks.remove(&waiting.task);
+        let MapRun { task, run, step } = *waiting;
+        self.tasks.remove(&task);
+        let Step::Read(mut reading) = step else {
+            return self.written(execution, strand, run, step, result, turn);
+        };
         let Kind::Map(map) = &state.kind else { return };
         let Some((distributed, reader)) = map
             .distributed
@@ -276,28 +291,30 @@ impl Engine {
                 .and_then(Value::as_array)
                 .cloned()
                 .unwrap_or_default();
-            waiting.listed.extend(page);
+            reading.listed.extend(page);
             if let Some(token) = response
                 .get("NextContinuationToken")
                 .and_then(Value::as_str)
             {
                 let task = self.new_task(execution, strand);
-                let mut request = waiting.request.clone();
+                let mut request = reading.request.clone();
                 request["ContinuationToken"] = token.into();
-                self.call_reader(execution, task, &reader.resource, request, turn);
-                waiting.task = task;
+                self.call_s3(execution, task, &reader.resource, request, turn);
                 if let Some(found) = self.strand_mut(execution, strand) {
-                    found.phase = Phase::MapRun(waiting);
+                    let waiting = MapRun {
+                        task,
+                        run,
+                        step: Step::Read(reading),
+                    };
+                    found.phase = Phase::MapRun(Box::new(waiting));
                 }
                 return;
             }
-            Ok(std::mem::take(&mut waiting.listed))
+            Ok(std::mem::take(&mut reading.listed))
         } else {
             reader::items(&reader.config, &response)
         };
-        let MapRun {
-            run, data, limit, ..
-        } = *waiting;
+        let Reading { data, limit, .. } = reading;
         let most = self.evaluate(execution, strand, turn, data.value(), |env| {
             super::children::whole_number(reader.max_items.as_ref(), "MaxItems", env)
         });
@@ -467,6 +484,7 @@ impl Engine {
             "arn:{}:states:{}:{}:stateMachine:{family}",
             config.partition, config.region, config.account
         );
+        let started = turn.now;
         let Some(found) = self.strand_mut(execution, child) else {
             return;
         };
@@ -476,6 +494,7 @@ impl Engine {
             name,
             machine,
             input: found.input.clone(),
+            started,
         }));
     }
 
@@ -484,8 +503,10 @@ impl Engine {
         execution: ExecutionId,
         parent: StrandId,
         child: StrandId,
+        trouble: &Trouble,
         turn: &mut Turn<'_>,
     ) {
+        self.keep_record(execution, parent, child, Err(trouble), turn);
         self.abort_children(execution, child, turn);
         self.release(execution, child, turn);
         self.executions[execution].strands.remove(&child);
@@ -512,7 +533,7 @@ impl Engine {
         );
     }
 
-    fn map_run_failed(
+    pub(super) fn map_run_failed(
         &mut self,
         execution: ExecutionId,
         strand: StrandId,
@@ -541,7 +562,24 @@ impl Engine {
         results: Vec<Option<Payload>>,
         turn: &mut Turn<'_>,
     ) {
-        drop(run.arn);
+        if run.records.is_some() {
+            return self.write_results(execution, strand, run, turn);
+        }
+        let results = results
+            .into_iter()
+            .flatten()
+            .map(|result| result.value().clone())
+            .collect();
+        self.map_run_succeeded(execution, strand, Value::Array(results), turn);
+    }
+
+    pub(super) fn map_run_succeeded(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        result: Value,
+        turn: &mut Turn<'_>,
+    ) {
         // Recordings until mid 2024 count the Map's exit from here, later ones from the run's start; most are of the
         // former kind.
         self.record(execution, strand, true, Details::MapRunSucceeded, turn);
@@ -552,11 +590,6 @@ impl Engine {
             Details::StateSucceeded(StateKind::Map),
             turn,
         );
-        let results = results
-            .into_iter()
-            .flatten()
-            .map(|result| result.value().clone())
-            .collect();
-        self.finish_container(execution, strand, Value::Array(results), turn);
+        self.finish_container(execution, strand, result, turn);
     }
 }

@@ -9,6 +9,7 @@ mod context;
 mod distributed;
 mod failure;
 mod nested;
+mod results;
 mod states;
 mod task;
 mod timers;
@@ -159,6 +160,8 @@ struct MapChild {
     name: String,
     machine: String,
     input: Payload,
+    /// Milliseconds since 1970.
+    started: i64,
 }
 
 #[derive(Debug)]

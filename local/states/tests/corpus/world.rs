@@ -219,6 +219,9 @@ impl World {
 
     fn s3(&self, resource: &TaskResource, request: &Value) -> Option<Result<Value, TaskFailure>> {
         let bucket = text(&request["Bucket"]);
+        if resource.action == "putObject" && self.recorded.is_empty() {
+            return Some(Ok(json!({ "ETag": "tag" })));
+        }
         if resource.action == "listObjectsV2" {
             let contents: Vec<Value> = self
                 .objects

@@ -179,7 +179,12 @@ impl StateReader<'_, '_> {
         );
         let arguments = arguments(&mut fields);
         let resource = resource(&mut fields);
-        resource.map(|_| Writer { arguments })
+        let config = fields.get("WriterConfig").cloned().unwrap_or_default();
+        Some(Writer {
+            resource: resource?,
+            config,
+            arguments,
+        })
     }
 }
 
