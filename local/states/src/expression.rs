@@ -18,7 +18,7 @@ use crate::{Ids, SeededIds, intrinsic};
 /// AWS stops an expression after one second ("Limitations" of the JSONata guide); here a busy machine gets some more.
 /// This is the only thing that looks at a clock, inside the engine, and only an expression that would not end in useful
 /// time can see it.
-const EVALUATION_LIMIT_MS: u64 = 5_000;
+const EVALUATION_LIMIT_MS: u64 = 2_000;
 /// What `$range` may make; a longer one exceeds every payload.
 const LONGEST_SEQUENCE: usize = 1_000_000;
 
