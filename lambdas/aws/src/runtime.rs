@@ -60,6 +60,24 @@ where
     H: Fn(Value, Invocation) -> F,
     F: Future<Output = Result<Value, Error>>,
 {
+    // The runtime crate panics where one is missing.
+    let needed = [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+    ];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|key| std::env::var_os(key).is_none())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::Configuration(format!(
+            "Lambda sets {}, which is missing here",
+            missing.join(", ")
+        ))
+        .into());
+    }
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let invocation = Invocation {

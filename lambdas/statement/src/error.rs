@@ -184,6 +184,7 @@ pub fn error_names() -> Vec<ErrorName> {
         Error::ValidationFailed(s()),
         Error::TargetNotFound(s()),
         Error::ServiceRefused(s()),
+        Error::SubmitInterrupted,
         Error::OutcomeUnknown(s()),
         Error::ResultTooLarge(s()),
         Error::ResultExpired(s()),
