@@ -60,7 +60,18 @@ fn rate(length: usize, total: usize) -> f64 {
         let body = json!({ "stateMachineArn": machine, "name": format!("e{run}"), "input": "{\"order\": \"a-17\", \"n\": 0}" });
         call(&mut service, "StartExecution", &body);
     }
-    (runs * length) as f64 / began.elapsed().as_secs_f64()
+    let took = began.elapsed().as_secs_f64();
+    let listed = call(
+        &mut service,
+        "ListExecutions",
+        &json!({ "stateMachineArn": machine, "statusFilter": "SUCCEEDED" }),
+    );
+    assert_eq!(
+        listed["executions"].as_array().unwrap().len(),
+        runs.min(100),
+        "all of them ran to their end"
+    );
+    (runs * length) as f64 / took
 }
 
 fn resident_kib() -> Option<u64> {
