@@ -391,11 +391,9 @@ async fn objects_and_what_is_kept_with_them() {
     assert!(!folder.join("dir").exists());
     let missing = stand.get("dir/a.sql", &[]).await;
     assert_eq!(texts(&missing, "Code"), ["NoSuchKey"]);
-    let multipart = stand
-        .send(Method::POST, "/bucket/big?uploads", &[], "")
-        .await;
-    assert_eq!(multipart.status(), 501);
-    assert!(texts(&multipart, "Message")[0].contains("CreateMultipartUpload"));
+    let acl = stand.send(Method::PUT, "/bucket?acl", &[], "").await;
+    assert_eq!(acl.status(), 501);
+    assert!(texts(&acl, "Message")[0].contains("PutBucketAcl"));
     let tagged = stand.put("t", &[("x-amz-tagging", "a=b")], "x").await;
     assert_eq!(tagged, 501);
 }
@@ -586,4 +584,96 @@ async fn copies_and_batches_of_deletions() {
         .await;
     assert_eq!(texts(&deleted, "Key"), ["from", "none"]);
     assert_eq!(stand.s3.keys("bucket", "").await.unwrap(), ["to"]);
+}
+
+#[tokio::test]
+async fn uploads_in_parts() {
+    let stand = Stand::new().await;
+    let begun = stand
+        .send(
+            Method::POST,
+            "/bucket/big?uploads",
+            &[("x-amz-meta-a", "1")],
+            "",
+        )
+        .await;
+    let id = texts(&begun, "UploadId").pop().unwrap();
+    let large = "x".repeat(5 * 1024 * 1024);
+    let part = async |number: u32, body: &str| {
+        let path = format!("/bucket/big?partNumber={number}&uploadId={id}");
+        let sent = stand.send(Method::PUT, &path, &[], body.to_owned()).await;
+        header(&sent, "etag").to_owned()
+    };
+    let complete = async |parts: &[(u32, &str)]| {
+        let parts: String = parts
+            .iter()
+            .map(|(n, etag)| {
+                format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>")
+            })
+            .collect();
+        let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        stand
+            .send(
+                Method::POST,
+                &format!("/bucket/big?uploadId={id}"),
+                &[],
+                body,
+            )
+            .await
+    };
+    part(1, "to be replaced").await;
+    let (first, second, third) = (
+        part(1, &large).await,
+        part(2, "small").await,
+        part(3, "end").await,
+    );
+    for (parts, code) in [
+        (
+            vec![(2, second.as_str()), (1, first.as_str())],
+            "InvalidPartOrder",
+        ),
+        (
+            vec![(1, first.as_str()), (2, first.as_str())],
+            "InvalidPart",
+        ),
+        (
+            vec![(1, first.as_str()), (4, first.as_str())],
+            "InvalidPart",
+        ),
+        (
+            vec![(2, second.as_str()), (3, third.as_str())],
+            "EntityTooSmall",
+        ),
+    ] {
+        assert_eq!(texts(&complete(&parts).await, "Code"), [code]);
+    }
+    assert_eq!(
+        stand.get("big", &[]).await.status(),
+        404,
+        "not before it is complete"
+    );
+    let done = complete(&[(1, &first), (3, &third)]).await;
+    assert!(texts(&done, "ETag")[0].contains("-2"));
+    let got = stand.get("big", &[]).await;
+    assert!(got.body().as_ref() == format!("{large}end").as_bytes());
+    assert_eq!(header(&got, "x-amz-meta-a"), "1");
+    assert_eq!(
+        texts(&complete(&[(1, &first)]).await, "Code"),
+        ["NoSuchUpload"]
+    );
+    let begun = stand
+        .send(Method::POST, "/bucket/other?uploads", &[], "")
+        .await;
+    let id = texts(&begun, "UploadId").pop().unwrap();
+    let path = format!("/bucket/other?partNumber=1&uploadId={id}");
+    stand.send(Method::PUT, &path, &[], "x").await;
+    let path = format!("/bucket/other?uploadId={id}");
+    assert_eq!(
+        stand.send(Method::DELETE, &path, &[], "").await.status(),
+        204
+    );
+    let left = std::fs::read_dir(stand.folder.path().join("buckets/.temporary"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "no file of a part is left");
 }

@@ -5,6 +5,8 @@
 
 mod http;
 mod key;
+mod multipart;
+mod receive;
 mod shape;
 mod store;
 mod wire;
@@ -35,6 +37,7 @@ struct Shared {
     folder: PathBuf,
     region: String,
     buckets: Mutex<BTreeMap<String, Arc<Bucket>>>,
+    uploads: Mutex<multipart::Uploads>,
 }
 
 struct Bucket {
@@ -73,6 +76,7 @@ impl Buckets {
             folder,
             region: region.to_owned(),
             buckets: Mutex::default(),
+            uploads: Mutex::default(),
         });
         let service = S3ServiceBuilder::new(wire::Wire {
             shared: Arc::clone(&shared),

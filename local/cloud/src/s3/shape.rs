@@ -14,7 +14,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::Encryption;
 use super::key::Problem;
-use super::store::{Error, Metadata, Object};
+use super::store::{Condition, Error, Metadata, Object};
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 128 * 1024;
@@ -50,6 +50,27 @@ pub(super) fn error(error: Error) -> S3Error {
             S3Error::internal_error(failed)
         }
     }
+}
+
+/// The condition of a write. S3 knows `If-None-Match` there only with a star.
+pub(super) fn write_condition(
+    if_none_match: Option<&ETagCondition>,
+    if_match: Option<&ETagCondition>,
+) -> S3Result<Condition> {
+    let absent = match if_none_match {
+        None => false,
+        Some(ETagCondition::Any) => true,
+        Some(ETagCondition::ETag(_)) => {
+            return Err(s3_error!(
+                NotImplemented,
+                "a write knows If-None-Match only with *"
+            ));
+        }
+    };
+    Ok(Condition {
+        absent,
+        etag: if_match.map(condition_etag),
+    })
 }
 
 /// Members of PutObject that would change what is kept, and are not.

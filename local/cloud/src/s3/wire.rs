@@ -5,19 +5,17 @@ use std::io::{Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures::StreamExt as _;
-use s3s::checksum::ChecksumHasher;
-use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use tokio::io::AsyncWriteExt as _;
 
+use super::multipart;
+use super::receive::{Sums, receive};
 use super::shape::{
-    base64, blocking, check, condition_etag, content_type, contents, contents_of, encoded, encrypt,
-    error, headers, http_date, is_url, listed, parsed_date, prefixes_of, refuse_other_members,
-    refuse_version, signed,
+    blocking, check, condition_etag, content_type, contents, contents_of, encoded, encrypt, error,
+    headers, http_date, is_url, listed, parsed_date, prefixes_of, refuse_other_members,
+    refuse_version, signed, write_condition,
 };
-use super::store::{Condition, Error, Metadata, Object};
+use super::store::{Condition, Metadata, Object};
 use super::{Bucket, Encryption, Shared};
 use crate::ACCOUNT;
 
@@ -172,19 +170,7 @@ impl S3 for Wire {
         let input = request.input;
         refuse_other_members(&input)?;
         let bucket = self.bucket(&input.bucket)?;
-        let condition = Condition {
-            absent: match &input.if_none_match {
-                None => false,
-                Some(ETagCondition::Any) => true,
-                Some(ETagCondition::ETag(_)) => {
-                    return Err(s3_error!(
-                        NotImplemented,
-                        "PutObject knows If-None-Match only with *"
-                    ));
-                }
-            },
-            etag: input.if_match.as_ref().map(condition_etag),
-        };
+        let condition = write_condition(input.if_none_match.as_ref(), input.if_match.as_ref())?;
         let mut metadata = Metadata {
             headers: headers([
                 ("content-type", &input.content_type),
@@ -207,63 +193,18 @@ impl S3 for Wire {
             input.ssekms_key_id,
             input.bucket_key_enabled,
         );
-        let mut checks = ChecksumHasher {
-            crc32: input.checksum_crc32.is_some().then(Crc32::new),
-            crc32c: input.checksum_crc32c.is_some().then(Crc32c::new),
-            sha1: input.checksum_sha1.is_some().then(Sha1::new),
-            sha256: input.checksum_sha256.is_some().then(Sha256::new),
-            crc64nvme: input.checksum_crc64nvme.is_some().then(Crc64Nvme::new),
-        };
         let temporary = bucket.store.temporary();
-        let written = async {
-            let mut digest = Md5::new();
-            let mut file = tokio::fs::File::create(&temporary)
-                .await
-                .map_err(Error::Disk)?;
-            let mut body = input.body;
-            while let Some(part) = match &mut body {
-                Some(body) => body.next().await,
-                None => None,
-            } {
-                let part =
-                    part.map_err(|_| Error::Disk(std::io::ErrorKind::UnexpectedEof.into()))?;
-                digest.update(&part);
-                checks.update(&part);
-                file.write_all(&part).await.map_err(Error::Disk)?;
-            }
-            file.flush().await.map_err(Error::Disk)?;
-            Ok::<_, Error>((digest.finalize(), checks.finalize()))
+        let sent = Sums {
+            md5: input.content_md5,
+            crc32: input.checksum_crc32,
+            crc32c: input.checksum_crc32c,
+            sha1: input.checksum_sha1,
+            sha256: input.checksum_sha256,
+            crc64nvme: input.checksum_crc64nvme,
         };
-        let (digest, sums) = match written.await {
-            Ok(written) => written,
-            Err(failed) => {
-                // It may not even have been made.
-                let _ = tokio::fs::remove_file(&temporary).await;
-                return Err(error(failed));
-            }
-        };
-        let md5 = input.content_md5.filter(|sent| *sent != base64(digest));
-        let wrong = md5.is_some()
-            || sums.checksum_crc32 != input.checksum_crc32
-            || sums.checksum_crc32c != input.checksum_crc32c
-            || sums.checksum_sha1 != input.checksum_sha1
-            || sums.checksum_sha256 != input.checksum_sha256
-            || sums.checksum_crc64nvme != input.checksum_crc64nvme;
-        if wrong {
-            let _ = tokio::fs::remove_file(&temporary).await;
-            return Err(s3_error!(
-                BadDigest,
-                "The checksum you specified did not match what we received."
-            ));
-        }
-        metadata.etag = hex::encode(digest);
-        metadata.checksums = headers([
-            ("CRC32", &sums.checksum_crc32),
-            ("CRC32C", &sums.checksum_crc32c),
-            ("SHA1", &sums.checksum_sha1),
-            ("SHA256", &sums.checksum_sha256),
-            ("CRC64NVME", &sums.checksum_crc64nvme),
-        ]);
+        let received = receive(input.body, &temporary, sent).await?;
+        metadata.etag = hex::encode(received.md5);
+        metadata.checksums = received.checksums;
         let key = input.key;
         let metadata =
             blocking(move || bucket.store.put(&key, &temporary, metadata, &condition)).await?;
@@ -280,6 +221,43 @@ impl S3 for Wire {
             bucket_key_enabled: metadata.bucket_key,
             ..PutObjectOutput::default()
         }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        multipart::create(&self.shared, request.input).map(S3Response::new)
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        multipart::part(&self.shared, request.input)
+            .await
+            .map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        multipart::complete(&self.shared, request.input)
+            .await
+            .map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        multipart::abort(&self.shared, &request.input).await?;
+        let gone = hyper::StatusCode::NO_CONTENT;
+        Ok(S3Response::with_status(
+            AbortMultipartUploadOutput::default(),
+            gone,
+        ))
     }
 
     async fn get_object(
