@@ -450,6 +450,37 @@ async fn a_refused_submit_leaves_a_row_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_submit_that_was_refused_and_yet_taken_runs_once() {
+    let world = World::new();
+    world.fail(
+        "data.submit",
+        When::After,
+        failure(FailureKind::Throttled, "ThrottlingException", ""),
+    );
+    world
+        .tasker(&keyed("token-1", "select 1"))
+        .await
+        .unwrap_err();
+    assert_eq!(world.row().status, Status::Refused);
+    world.tasker(&keyed("token-2", "select 1")).await.unwrap();
+    assert_eq!((world.runs(), world.row().attempt), (1, 1));
+    // Once the API has forgotten the ClientToken, the refusal is old enough to be believed.
+    let world = World::new();
+    world.fail(
+        "data.submit",
+        When::Before,
+        failure(FailureKind::Throttled, "ThrottlingException", ""),
+    );
+    world
+        .tasker(&keyed("token-1", "select 1"))
+        .await
+        .unwrap_err();
+    world.pass(9 * HOUR);
+    world.tasker(&keyed("token-2", "select 1")).await.unwrap();
+    assert_eq!((world.runs(), world.row().attempt), (1, 2));
+}
+
+#[tokio::test]
 async fn a_submit_refused_beside_another_of_the_same_key_refuses_nothing() {
     // The second invocation is throttled while the first, whose submit went through, has not recorded it yet.
     let world = World::new();
