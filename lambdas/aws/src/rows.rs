@@ -1,6 +1,7 @@
 //! The table of statements. Every write is one conditional put, alone or in one transaction with a lock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
@@ -15,6 +16,8 @@ use crate::failure;
 use crate::item::{self, Item};
 
 const SERVICE: &str = "dynamodb";
+/// The code of a write that met a transaction; nothing was done.
+const CONFLICT: &str = "TransactionConflict";
 /// Most keys of one shard in one pass of the reconciler.
 const OPEN_LIMIT: usize = 2_000;
 
@@ -145,6 +148,11 @@ impl Table {
             {
                 Ok(Written::RowChanged)
             }
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), PutItemError::TransactionConflictException(_)) =>
+            {
+                Err(conflict())
+            }
             Err(error) => Err(failure::of(SERVICE, &error)),
         }
     }
@@ -174,12 +182,7 @@ impl Table {
                         Ok(Transacted::LockChanged)
                     } else {
                         // TransactionConflict, throttling: nothing was done.
-                        Err(failure::ours(
-                            SERVICE,
-                            FailureKind::Throttled,
-                            "TransactionCanceled",
-                            "the transaction met another",
-                        ))
+                        Err(conflict())
                     }
                 }
                 TransactWriteItemsError::TransactionInProgressException(_) => Err(failure::ours(
@@ -191,6 +194,25 @@ impl Table {
                 _ => Err(failure::of(SERVICE, &SdkError::ServiceError(error))),
             },
             Err(error) => Err(failure::of(SERVICE, &error)),
+        }
+    }
+
+    async fn put_once(&self, row: &Row, lock: LockChange<'_>) -> Outcome<Written> {
+        match lock {
+            LockChange::Leave => self.put_alone(row).await,
+            LockChange::Take(lock, stale) => {
+                Ok(match self.transact(row, self.take(lock, stale)?).await? {
+                    Transacted::Done => Written::Done,
+                    Transacted::RowChanged => Written::RowChanged,
+                    Transacted::LockChanged => Written::LockHeld,
+                })
+            }
+            LockChange::Free(lock) => match self.transact(row, self.release(lock)?).await? {
+                Transacted::Done => Ok(Written::Done),
+                Transacted::RowChanged => Ok(Written::RowChanged),
+                // Somebody freed it or took it over: nothing of ours is left to free.
+                Transacted::LockChanged => self.put_alone(row).await,
+            },
         }
     }
 
@@ -223,6 +245,15 @@ impl Table {
     }
 }
 
+fn conflict() -> statement::ports::Failure {
+    failure::ours(
+        SERVICE,
+        FailureKind::Throttled,
+        CONFLICT,
+        "the write met another transaction",
+    )
+}
+
 enum Transacted {
     Done,
     RowChanged,
@@ -239,22 +270,17 @@ impl Rows for Table {
     }
 
     async fn put(&self, row: &Row, lock: LockChange<'_>) -> Outcome<Written> {
-        match lock {
-            LockChange::Leave => self.put_alone(row).await,
-            LockChange::Take(lock, stale) => {
-                Ok(match self.transact(row, self.take(lock, stale)?).await? {
-                    Transacted::Done => Written::Done,
-                    Transacted::RowChanged => Written::RowChanged,
-                    Transacted::LockChanged => Written::LockHeld,
-                })
+        // Two transactions that meet cancel one another, which the SDK does not repeat. One that took effect after all
+        // is seen as a changed row, which every caller reads again.
+        for pause_ms in [20, 60, 180] {
+            match self.put_once(row, lock).await {
+                Err(failure) if failure.code == CONFLICT => {
+                    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                }
+                done => return done,
             }
-            LockChange::Free(lock) => match self.transact(row, self.release(lock)?).await? {
-                Transacted::Done => Ok(Written::Done),
-                Transacted::RowChanged => Ok(Written::RowChanged),
-                // Somebody freed it or took it over: nothing of ours is left to free.
-                Transacted::LockChanged => self.put_alone(row).await,
-            },
         }
+        self.put_once(row, lock).await
     }
 
     async fn lock(&self, key: &str) -> Outcome<Option<Lock>> {

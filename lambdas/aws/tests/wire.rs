@@ -413,6 +413,19 @@ async fn writes_are_conditional_and_their_refusals_are_read() {
         assert_eq!(written.map_err(|f| f.kind), expected);
         assert_eq!(endpoint.seen()[0].operation, "TransactWriteItems");
     }
+    // A write that only met another transaction is made again.
+    for lock in [LockChange::Take(&lock, None), LockChange::Leave] {
+        let met = match lock {
+            LockChange::Leave => error(400, "TransactionConflictException"),
+            _ => cancelled(["TransactionConflict", "None"]),
+        };
+        let endpoint = Endpoint::new(vec![met, Reply::Json(200, json!({}))]).await;
+        assert_eq!(
+            endpoint.ports().rows.put(&first, lock).await.unwrap(),
+            Written::Done
+        );
+        assert_eq!(endpoint.seen().len(), 2);
+    }
     // A lock that is no longer ours keeps no row from being closed.
     let endpoint = Endpoint::new(vec![
         cancelled(["None", "ConditionalCheckFailed"]),

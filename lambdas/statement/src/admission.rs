@@ -199,7 +199,7 @@ impl Row {
             status: self.status,
             statement_id: self.statement_id.clone(),
             error: self.error.as_ref().map(|e| e.name.clone()),
-            created_at: self.client_token_at,
+            created_at: self.created_at,
             ended_at: self.ended_at,
         });
         if previous.len() > PREVIOUS_KEPT {
@@ -216,7 +216,6 @@ impl Row {
                 .execution_arn
                 .clone()
                 .or_else(|| self.execution_arn.clone()),
-            created_at: self.created_at,
             previous,
             ..Self::first(ask, now)
         }

@@ -79,12 +79,6 @@ impl Class {
         matches!(self, Self::SerializationConflict | Self::Connection)
     }
 
-    /// The class by the name that [`Class::name`] gives.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
-    }
-
     /// Reads the class from the error text of a statement that ended FAILED or, with `aborted`, ABORTED.
     #[must_use]
     pub fn of(text: &str, aborted: bool) -> Self {
@@ -402,8 +396,5 @@ mod tests {
             assert_eq!(Class::of(text, false), class, "{text}");
         }
         assert_eq!(Class::of("", true), Class::Cancelled);
-        for class in Class::ALL {
-            assert_eq!(Class::from_name(class.name()), Some(class));
-        }
     }
 }

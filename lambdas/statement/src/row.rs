@@ -3,7 +3,6 @@
 //! between (`revision`), so a change never rests on something that is no longer so.
 
 use crate::Error;
-use crate::class::Class;
 use crate::request::{Action, Names, ResultMode};
 
 /// Ended attempts kept in a row.
@@ -240,7 +239,7 @@ pub struct Row {
     pub lock: Option<String>,
     /// When this attempt's ClientToken was made.
     pub client_token_at: i64,
-    /// When the row was first written.
+    /// When this attempt was asked for; orders an execution's statements.
     pub created_at: i64,
     /// When the API took the statement.
     pub submitted_at: Option<i64>,
@@ -385,16 +384,6 @@ impl Row {
             None => true,
             Some(last) => now - begun >= 2 * (last - begun) || now - last >= 15 * 60 * 1000,
         }
-    }
-
-    /// The class of the row's error, if the SQL ran.
-    #[must_use]
-    pub fn class(&self) -> Option<Class> {
-        self.error
-            .as_ref()?
-            .class
-            .as_deref()
-            .and_then(Class::from_name)
     }
 }
 
