@@ -20,26 +20,11 @@ pub(crate) struct AssetsBucket {
 impl Assets for AssetsBucket {
     async fn script(&self, key: &str) -> Outcome<String> {
         let Some(bucket) = &self.bucket else {
-            return Err(failure::ours(
-                "s3",
-                FailureKind::Refused,
-                "configuration",
-                "ASSETS_BUCKET is not set",
-            ));
+            return Err(failure::ours("s3", FailureKind::Refused, "configuration", "ASSETS_BUCKET is not set"));
         };
-        let object = self
-            .clients
-            .s3()
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await;
+        let object = self.clients.s3().get_object().bucket(bucket).key(key).send().await;
         let object = object.map_err(|error| failure::of("s3", &error))?;
-        if object
-            .content_length()
-            .is_some_and(|length| length > SCRIPT_LIMIT)
-        {
+        if object.content_length().is_some_and(|length| length > SCRIPT_LIMIT) {
             return Err(failure::ours(
                 "s3",
                 FailureKind::Refused,
@@ -48,20 +33,9 @@ impl Assets for AssetsBucket {
             ));
         }
         let body = object.body.collect().await.map_err(|_| {
-            failure::ours(
-                "s3",
-                FailureKind::Unknown,
-                "transport",
-                "the object could not be read to its end",
-            )
+            failure::ours("s3", FailureKind::Unknown, "transport", "the object could not be read to its end")
         })?;
-        String::from_utf8(body.to_vec()).map_err(|_| {
-            failure::ours(
-                "s3",
-                FailureKind::Refused,
-                "Encoding",
-                "the script is not UTF-8",
-            )
-        })
+        String::from_utf8(body.to_vec())
+            .map_err(|_| failure::ours("s3", FailureKind::Refused, "Encoding", "the script is not UTF-8"))
     }
 }

@@ -60,8 +60,7 @@ impl Clients {
                 "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed".to_owned(),
             ));
         };
-        let credentials =
-            Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment");
+        let credentials = Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment");
         // The tasker's timeout is 30 s: its worst way is a seal, a put and a submit.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
@@ -107,11 +106,7 @@ impl Clients {
     pub(crate) fn http(&self, https: bool) -> SharedHttpClient {
         let builder = aws_smithy_http_client::Builder::new();
         let client = if https {
-            self.tls.get_or_init(|| {
-                builder
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https()
-            })
+            self.tls.get_or_init(|| builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
         } else {
             self.plain.get_or_init(|| builder.build_http())
         };
@@ -128,14 +123,11 @@ impl Clients {
     }
 
     pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        self.dynamodb.get_or_init(|| {
-            aws_sdk_dynamodb::Client::new(&self.config(self.endpoints.dynamodb.as_ref()))
-        })
+        self.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config(self.endpoints.dynamodb.as_ref())))
     }
 
     pub(crate) fn sfn(&self) -> &aws_sdk_sfn::Client {
-        self.sfn
-            .get_or_init(|| aws_sdk_sfn::Client::new(&self.config(self.endpoints.sfn.as_ref())))
+        self.sfn.get_or_init(|| aws_sdk_sfn::Client::new(&self.config(self.endpoints.sfn.as_ref())))
     }
 
     pub(crate) fn redshift_data(&self) -> &aws_sdk_redshiftdata::Client {
@@ -152,13 +144,11 @@ impl Clients {
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
-        self.kms
-            .get_or_init(|| aws_sdk_kms::Client::new(&self.config(self.endpoints.kms.as_ref())))
+        self.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.config(self.endpoints.kms.as_ref())))
     }
 
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
-        self.sqs
-            .get_or_init(|| aws_sdk_sqs::Client::new(&self.config(self.endpoints.sqs.as_ref())))
+        self.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.config(self.endpoints.sqs.as_ref())))
     }
 
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
@@ -177,9 +167,7 @@ struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
@@ -187,31 +175,13 @@ impl Clock for SystemClock {
 /// All ports over the SDKs.
 #[must_use]
 pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) -> Ports {
-    let key = KmsKey::new(
-        clients.clone(),
-        services.key_arn.clone(),
-        &settings.stack,
-        &services.table,
-    );
+    let key = KmsKey::new(clients.clone(), services.key_arn.clone(), &settings.stack, &services.table);
     Ports {
-        rows: Arc::new(rows::Table {
-            clients: clients.clone(),
-            table: services.table.clone(),
-        }),
-        data: Arc::new(data_api::RedshiftData {
-            clients: clients.clone(),
-        }),
-        tasks: Arc::new(tasks::StepFunctions {
-            clients: clients.clone(),
-        }),
-        queue: Arc::new(queue::CompletionQueue {
-            clients: clients.clone(),
-            url: services.queue_url.clone(),
-        }),
-        assets: Arc::new(assets::AssetsBucket {
-            clients,
-            bucket: services.assets_bucket.clone(),
-        }),
+        rows: Arc::new(rows::Table { clients: clients.clone(), table: services.table.clone() }),
+        data: Arc::new(data_api::RedshiftData { clients: clients.clone() }),
+        tasks: Arc::new(tasks::StepFunctions { clients: clients.clone() }),
+        queue: Arc::new(queue::CompletionQueue { clients: clients.clone(), url: services.queue_url.clone() }),
+        assets: Arc::new(assets::AssetsBucket { clients, bucket: services.assets_bucket.clone() }),
         vault: Arc::new(SealingVault::new(key)),
         responses: Arc::new(responses::ResponseUrls),
         clock: Arc::new(SystemClock),

@@ -29,10 +29,7 @@ pub struct Configuration<L> {
 impl<L: Fn(&str) -> Option<String>> Configuration<L> {
     /// Over a lookup, such as `|key| std::env::var(key).ok()`.
     pub fn new(lookup: L) -> Self {
-        Self {
-            lookup,
-            problems: Vec::new(),
-        }
+        Self { lookup, problems: Vec::new() }
     }
 
     fn optional(&self, key: &str) -> Option<String> {
@@ -51,9 +48,7 @@ impl<L: Fn(&str) -> Option<String>> Configuration<L> {
             None => default,
             Some(Ok(number)) if (least..=most).contains(&number) => number,
             Some(_) => {
-                self.problems.push(format!(
-                    "{key} is not a whole number from {least} to {most}"
-                ));
+                self.problems.push(format!("{key} is not a whole number from {least} to {most}"));
                 default
             }
         }
@@ -79,11 +74,7 @@ impl<L: Fn(&str) -> Option<String>> Configuration<L> {
     }
 
     fn done<T>(self, value: T) -> Result<T, Error> {
-        if self.problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(Error::Configuration(self.problems.join("; ")))
-        }
+        if self.problems.is_empty() { Ok(value) } else { Err(Error::Configuration(self.problems.join("; "))) }
     }
 
     /// For the completion function and the reconciler.
@@ -113,31 +104,23 @@ impl<L: Fn(&str) -> Option<String>> Configuration<L> {
             })
         });
         let target = target.map_err(|problems| {
-            self.problems
-                .extend(problems.iter().map(|(field, problem, allowed)| {
-                    format!("the target's {field} {problem} (allowed: {allowed})")
-                }));
+            self.problems.extend(
+                problems
+                    .iter()
+                    .map(|(field, problem, allowed)| format!("the target's {field} {problem} (allowed: {allowed})")),
+            );
         });
         let allowed = self.allowed_targets();
         let audit_sql_text = match self.optional("AUDIT_SQL_TEXT").as_deref() {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => {
-                self.problems
-                    .push("AUDIT_SQL_TEXT is neither true nor false".to_owned());
+                self.problems.push("AUDIT_SQL_TEXT is neither true nor false".to_owned());
                 false
             }
         };
         match target {
-            Ok(target) => self.done((
-                TaskerSettings {
-                    common,
-                    target,
-                    allowed,
-                    audit_sql_text,
-                },
-                services,
-            )),
+            Ok(target) => self.done((TaskerSettings { common, target, allowed, audit_sql_text }, services)),
             Err(()) => Err(Error::Configuration(self.problems.join("; "))),
         }
     }
@@ -147,8 +130,7 @@ impl<L: Fn(&str) -> Option<String>> Configuration<L> {
             return Vec::new();
         };
         let Ok(Value::Array(list)) = serde_json::from_str::<Value>(&text) else {
-            self.problems
-                .push("ALLOWED_TARGETS is not a JSON list".to_owned());
+            self.problems.push("ALLOWED_TARGETS is not a JSON list".to_owned());
             return Vec::new();
         };
         let mut targets = Vec::new();
@@ -167,12 +149,7 @@ mod tests {
     use super::*;
 
     fn with(pairs: &'static [(&str, &str)]) -> Configuration<impl Fn(&str) -> Option<String>> {
-        Configuration::new(|key| {
-            pairs
-                .iter()
-                .find(|(k, _)| *k == key)
-                .map(|(_, v)| (*v).to_owned())
-        })
+        Configuration::new(|key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
     }
 
     const GOOD: &[(&str, &str)] = &[
@@ -184,10 +161,7 @@ mod tests {
         ("REDSHIFT_CLUSTER", "c"),
         ("REDSHIFT_WORKGROUP", ""),
         ("REDSHIFT_DATABASE", "dev"),
-        (
-            "ALLOWED_TARGETS",
-            r#"[{"workgroupName":"wg1","database":"x"}]"#,
-        ),
+        ("ALLOWED_TARGETS", r#"[{"workgroupName":"wg1","database":"x"}]"#),
         ("AUDIT_SQL_TEXT", "true"),
         ("GRACE_SECONDS", "90"),
     ];
@@ -195,10 +169,7 @@ mod tests {
     #[test]
     fn a_complete_environment_is_read() {
         let (settings, services) = with(GOOD).tasker().unwrap();
-        assert_eq!(
-            (settings.common.grace_ms, settings.common.retention_days),
-            (90_000, 90)
-        );
+        assert_eq!((settings.common.grace_ms, settings.common.retention_days), (90_000, 90));
         assert_eq!(settings.target.describe(), "cluster:c/dev");
         assert_eq!(settings.allowed.len(), 1);
         assert!(settings.audit_sql_text);

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_redshiftdata::primitives::DateTime;
 use aws_sdk_redshiftdata::types::{
-    ColumnMetadata, ExecutionMode, Field, QueryRecords, ResultFormatString, SqlParameter,
-    StatusString, SubStatementData,
+    ColumnMetadata, ExecutionMode, Field, QueryRecords, ResultFormatString, SqlParameter, StatusString,
+    SubStatementData,
 };
 use serde_json::{Map, Value, json};
-use statement::ports::{
-    Cell, DataApi, Description, FailureKind, Listed, Outcome, Page, Submission, Submitted,
-};
+use statement::ports::{Cell, DataApi, Description, FailureKind, Listed, Outcome, Page, Submission, Submitted};
 use statement::request::{Format, Mode};
 use statement::target::{Login, Place};
 
@@ -36,11 +34,7 @@ macro_rules! common {
             .client_token(&submission.client_token)
             .set_parameters(parameters(submission))
             .set_session_id(submission.session_id.clone())
-            .set_session_keep_alive_seconds(
-                submission
-                    .session_keep_alive
-                    .and_then(|s| i32::try_from(s).ok()),
-            )
+            .set_session_keep_alive_seconds(submission.session_keep_alive.and_then(|s| i32::try_from(s).ok()))
             .set_result_format(submission.format.map(result_format));
         if let Some(target) = &submission.target {
             call = call.database(&target.database);
@@ -54,22 +48,10 @@ macro_rules! common {
                 Login::Secret(arn) => call.secret_arn(arn),
             };
         }
-        let answer = call
-            .send()
-            .await
-            .map_err(|error| failure::of(SERVICE, &error))?;
+        let answer = call.send().await.map_err(|error| failure::of(SERVICE, &error))?;
         match answer.id {
-            Some(id) => Ok(Submitted {
-                id,
-                session_id: answer.session_id,
-                db_user: answer.db_user,
-            }),
-            None => Err(failure::ours(
-                SERVICE,
-                FailureKind::Unknown,
-                "answer",
-                "the submit answered without an id",
-            )),
+            Some(id) => Ok(Submitted { id, session_id: answer.session_id, db_user: answer.db_user }),
+            None => Err(failure::ours(SERVICE, FailureKind::Unknown, "answer", "the submit answered without an id")),
         }
     }};
 }
@@ -80,9 +62,7 @@ impl DataApi for RedshiftData {
         let client = self.clients.redshift_data();
         match (submission.batch, submission.statements.first()) {
             (Some(mode), _) => {
-                let call = client
-                    .batch_execute_statement()
-                    .set_sqls(Some(submission.statements.clone()));
+                let call = client.batch_execute_statement().set_sqls(Some(submission.statements.clone()));
                 // TRANSACTION is the API's default and older endpoints do not know the member.
                 let call = match mode {
                     Mode::Transaction => call,
@@ -91,12 +71,7 @@ impl DataApi for RedshiftData {
                 common!(call, submission)
             }
             (None, Some(sql)) => common!(client.execute_statement().sql(sql), submission),
-            (None, None) => Err(failure::ours(
-                SERVICE,
-                FailureKind::Refused,
-                "request",
-                "no statement",
-            )),
+            (None, None) => Err(failure::ours(SERVICE, FailureKind::Refused, "request", "no statement")),
         }
     }
 
@@ -110,11 +85,7 @@ impl DataApi for RedshiftData {
             .await
             .map_err(|error| failure::of(SERVICE, &error))?;
         Ok(Description {
-            status: d
-                .status
-                .as_ref()
-                .map(|s| s.as_str().to_owned())
-                .unwrap_or_default(),
+            status: d.status.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default(),
             error: d.error,
             duration_ns: known(d.duration),
             rows: known(d.result_rows),
@@ -130,12 +101,7 @@ impl DataApi for RedshiftData {
             format: d.result_format.map(|f| f.as_str().to_owned()),
             created_at: millis(d.created_at),
             updated_at: millis(d.updated_at),
-            statements: d
-                .sub_statements
-                .unwrap_or_default()
-                .into_iter()
-                .map(sub_statement)
-                .collect(),
+            statements: d.sub_statements.unwrap_or_default().into_iter().map(sub_statement).collect(),
             id: d.id,
         })
     }
@@ -152,11 +118,7 @@ impl DataApi for RedshiftData {
                     .send()
                     .await
                     .map_err(|error| failure::of(SERVICE, &error))?;
-                let records = page
-                    .records
-                    .into_iter()
-                    .map(|record| record.into_iter().map(cell).collect())
-                    .collect();
+                let records = page.records.into_iter().map(|record| record.into_iter().map(cell).collect()).collect();
                 Ok(Page {
                     columns: columns(page.column_metadata.unwrap_or_default()),
                     records,
@@ -189,28 +151,16 @@ impl DataApi for RedshiftData {
     }
 
     async fn cancel(&self, id: &str) -> Outcome<bool> {
-        let cancelled = self
-            .clients
-            .redshift_data()
-            .cancel_statement()
-            .id(id)
-            .send()
-            .await;
-        cancelled
-            .map(|answer| answer.status.unwrap_or(false))
-            .map_err(|error| failure::of(SERVICE, &error))
+        let cancelled = self.clients.redshift_data().cancel_statement().id(id).send().await;
+        cancelled.map(|answer| answer.status.unwrap_or(false)).map_err(|error| failure::of(SERVICE, &error))
     }
 
     async fn list(&self, name_prefix: &str) -> Outcome<Vec<Listed>> {
         let mut listed = Vec::new();
         let mut next = None;
         for _ in 0..LIST_PAGES {
-            let call = self
-                .clients
-                .redshift_data()
-                .list_statements()
-                .statement_name(name_prefix)
-                .status(StatusString::All);
+            let call =
+                self.clients.redshift_data().list_statements().statement_name(name_prefix).status(StatusString::All);
             let page = call
                 .max_results(100)
                 .set_next_token(next)
@@ -259,11 +209,7 @@ fn millis(time: Option<DateTime>) -> Option<i64> {
 
 fn sub_statement(s: SubStatementData) -> Description {
     Description {
-        status: s
-            .status
-            .as_ref()
-            .map(|s| s.as_str().to_owned())
-            .unwrap_or_default(),
+        status: s.status.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default(),
         error: s.error,
         duration_ns: known(s.duration),
         rows: known(s.result_rows),
@@ -305,10 +251,7 @@ fn columns(columns: Vec<ColumnMetadata>) -> Vec<Map<String, Value>> {
             ("tableName", c.table_name.map(Value::from)),
             ("columnDefault", c.column_default.map(Value::from)),
         ];
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     };
     columns.into_iter().map(to_map).collect()
 }

@@ -6,78 +6,33 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use statement::ports::{Failure, FailureKind};
 
 /// A failure of ours, without a service's answer.
-pub(crate) fn ours(
-    service: &'static str,
-    kind: FailureKind,
-    code: &str,
-    message: impl Into<String>,
-) -> Failure {
-    Failure {
-        service,
-        kind,
-        code: code.to_owned(),
-        message: message.into(),
-    }
+pub(crate) fn ours(service: &'static str, kind: FailureKind, code: &str, message: impl Into<String>) -> Failure {
+    Failure { service, kind, code: code.to_owned(), message: message.into() }
 }
 
 /// Reads an SDK's error. The SDK has repeated what may be repeated already.
-pub(crate) fn of<E: ProvideErrorMetadata>(
-    service: &'static str,
-    error: &SdkError<E, HttpResponse>,
-) -> Failure {
+pub(crate) fn of<E: ProvideErrorMetadata>(service: &'static str, error: &SdkError<E, HttpResponse>) -> Failure {
     let code = error.code().unwrap_or_default().to_owned();
     match error {
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
             let message = error.message().unwrap_or_default().to_owned();
             let kind = kind(&code, status);
-            let code = if code.is_empty() {
-                format!("HTTP {status}")
-            } else {
-                code
-            };
-            Failure {
-                service,
-                kind,
-                code,
-                message,
-            }
+            let code = if code.is_empty() { format!("HTTP {status}") } else { code };
+            Failure { service, kind, code, message }
         }
         // No connection: nothing was sent. Everything else of the transport may have reached the service.
-        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => ours(
-            service,
-            FailureKind::Refused,
-            "request",
-            "the request could not be built",
-        ),
-        SdkError::DispatchFailure(dispatch)
-            if dispatch.as_connector_error().is_some_and(not_connected) =>
-        {
-            ours(
-                service,
-                FailureKind::Unavailable,
-                "connection",
-                "no connection",
-            )
+        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
+            ours(service, FailureKind::Refused, "request", "the request could not be built")
         }
-        SdkError::ConstructionFailure(_) => ours(
-            service,
-            FailureKind::Refused,
-            "request",
-            "the request could not be built",
-        ),
-        SdkError::TimeoutError(_) => ours(
-            service,
-            FailureKind::Unknown,
-            "timeout",
-            "no answer in time",
-        ),
-        _ => ours(
-            service,
-            FailureKind::Unknown,
-            "transport",
-            "the connection broke or the answer was unreadable",
-        ),
+        SdkError::DispatchFailure(dispatch) if dispatch.as_connector_error().is_some_and(not_connected) => {
+            ours(service, FailureKind::Unavailable, "connection", "no connection")
+        }
+        SdkError::ConstructionFailure(_) => {
+            ours(service, FailureKind::Refused, "request", "the request could not be built")
+        }
+        SdkError::TimeoutError(_) => ours(service, FailureKind::Unknown, "timeout", "no answer in time"),
+        _ => ours(service, FailureKind::Unknown, "transport", "the connection broke or the answer was unreadable"),
     }
 }
 

@@ -8,9 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use statement::key;
 use statement::ports::{Failure, FailureKind};
 use statement::request::{Action, Names, ResultMode};
-use statement::row::{
-    AnsweredAs, Callback, Lock, Previous, Resource, Row, RowError, Sealed, Status,
-};
+use statement::row::{AnsweredAs, Callback, Lock, Previous, Resource, Row, RowError, Sealed, Status};
 
 use crate::failure;
 
@@ -24,8 +22,7 @@ struct Writer(Item);
 
 impl Writer {
     fn text(mut self, name: &str, value: &str) -> Self {
-        self.0
-            .insert(name.to_owned(), AttributeValue::S(value.to_owned()));
+        self.0.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
         self
     }
 
@@ -37,8 +34,7 @@ impl Writer {
     }
 
     fn number(mut self, name: &str, value: impl ToString) -> Self {
-        self.0
-            .insert(name.to_owned(), AttributeValue::N(value.to_string()));
+        self.0.insert(name.to_owned(), AttributeValue::N(value.to_string()));
         self
     }
 
@@ -50,8 +46,7 @@ impl Writer {
     }
 
     fn bytes(mut self, name: &str, value: &[u8]) -> Self {
-        self.0
-            .insert(name.to_owned(), AttributeValue::B(Blob::new(value)));
+        self.0.insert(name.to_owned(), AttributeValue::B(Blob::new(value)));
         self
     }
 
@@ -95,8 +90,8 @@ pub(crate) fn of_row(row: &Row) -> Item {
             .maybe_number("index", e.index.map(i64::from))
             .map()
     });
-    let previous = (!row.previous.is_empty())
-        .then(|| AttributeValue::L(row.previous.iter().map(previous_item).collect()));
+    let previous =
+        (!row.previous.is_empty()).then(|| AttributeValue::L(row.previous.iter().map(previous_item).collect()));
     Writer::default()
         .text("row", &row.key)
         .text("kind", "statement")
@@ -111,12 +106,7 @@ pub(crate) fn of_row(row: &Row) -> Item {
         .text("callerHash", &row.caller_hash)
         .value("resource", resource)
         .maybe("executionArn", row.execution_arn.as_deref())
-        .maybe(
-            "openShard",
-            row.open_since
-                .map(|_| key::shard(&row.key).to_string())
-                .as_deref(),
-        )
+        .maybe("openShard", row.open_since.map(|_| key::shard(&row.key).to_string()).as_deref())
         .maybe_number("openSince", row.open_since)
         .text("statementName", &row.statement_name)
         .maybe("statementId", row.statement_id.as_deref())
@@ -176,10 +166,7 @@ struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {
     fn maybe(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .get(name)
-            .and_then(|v| v.as_s().ok())
-            .map(String::as_str)
+        self.0.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
     }
 
     fn text(&self, name: &str) -> Result<&'a str, Failure> {
@@ -193,12 +180,7 @@ impl<'a> Reader<'a> {
     fn maybe_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(value) => value
-                .as_n()
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .map(Some)
-                .ok_or_else(|| unreadable(name)),
+            Some(value) => value.as_n().ok().and_then(|n| n.parse().ok()).map(Some).ok_or_else(|| unreadable(name)),
         }
     }
 
@@ -207,28 +189,16 @@ impl<'a> Reader<'a> {
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>, Failure> {
-        self.0
-            .get(name)
-            .and_then(|v| v.as_b().ok())
-            .map(|b| b.as_ref().to_vec())
-            .ok_or_else(|| unreadable(name))
+        self.0.get(name).and_then(|v| v.as_b().ok()).map(|b| b.as_ref().to_vec()).ok_or_else(|| unreadable(name))
     }
 
     fn map(&self, name: &str) -> Option<Reader<'a>> {
         self.0.get(name).and_then(|v| v.as_m().ok()).map(Reader)
     }
 
-    fn choice<T: Copy>(
-        &self,
-        name: &str,
-        all: &[T],
-        spelled: impl Fn(T) -> &'static str,
-    ) -> Result<T, Failure> {
+    fn choice<T: Copy>(&self, name: &str, all: &[T], spelled: impl Fn(T) -> &'static str) -> Result<T, Failure> {
         let text = self.text(name)?;
-        all.iter()
-            .copied()
-            .find(|c| spelled(*c) == text)
-            .ok_or_else(|| unreadable(name))
+        all.iter().copied().find(|c| spelled(*c) == text).ok_or_else(|| unreadable(name))
     }
 }
 
@@ -246,11 +216,9 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
     let r = Reader(item);
     let sealed = match r.map("sealed") {
         None => None,
-        Some(s) => Some(Sealed {
-            ciphertext: s.bytes("ciphertext")?,
-            nonce: s.bytes("nonce")?,
-            data_key: s.bytes("dataKey")?,
-        }),
+        Some(s) => {
+            Some(Sealed { ciphertext: s.bytes("ciphertext")?, nonce: s.bytes("nonce")?, data_key: s.bytes("dataKey")? })
+        }
     };
     let resource = match r.map("resource") {
         None => None,
@@ -270,12 +238,7 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         }),
     };
     let mut previous = Vec::new();
-    for entry in item
-        .get("previous")
-        .and_then(|v| v.as_l().ok())
-        .into_iter()
-        .flatten()
-    {
+    for entry in item.get("previous").and_then(|v| v.as_l().ok()).into_iter().flatten() {
         let p = Reader(entry.as_m().map_err(|_| unreadable("previous"))?);
         previous.push(Previous {
             attempt: p.number("attempt")?,
@@ -294,11 +257,7 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         token_version: r.number("tokenVersion")?,
         answered_version: r.number("answeredVersion")?,
         answered_as: r.maybe("answeredAs").and_then(AnsweredAs::from_name),
-        callback: r.choice(
-            "callback",
-            &[Callback::None, Callback::Task, Callback::Response],
-            Callback::name,
-        )?,
+        callback: r.choice("callback", &[Callback::None, Callback::Task, Callback::Response], Callback::name)?,
         sealed,
         caller_hash: r.text("callerHash")?.to_owned(),
         resource,
@@ -310,23 +269,11 @@ pub(crate) fn row(item: &Item) -> Result<Row, Failure> {
         request_hash: r.text("requestHash")?.to_owned(),
         sql_hash: r.text("sqlHash")?.to_owned(),
         sql: r.owned("sql"),
-        action: r.choice(
-            "action",
-            &[Action::Execute, Action::Singleton, Action::Batch],
-            Action::name,
-        )?,
+        action: r.choice("action", &[Action::Execute, Action::Singleton, Action::Batch], Action::name)?,
         statements: r.number("statements")?,
         target: r.text("target")?.to_owned(),
-        result: r.choice(
-            "result",
-            &[ResultMode::None, ResultMode::Inline],
-            ResultMode::name,
-        )?,
-        names: r.choice(
-            "errorNames",
-            &[Names::Compatible, Names::Detailed],
-            Names::name,
-        )?,
+        result: r.choice("result", &[ResultMode::None, ResultMode::Inline], ResultMode::name)?,
+        names: r.choice("errorNames", &[Names::Compatible, Names::Detailed], Names::name)?,
         lock: r.owned("lock"),
         client_token_at: r.number("clientTokenAt")?,
         created_at: r.number("createdAt")?,
@@ -386,11 +333,7 @@ mod tests {
             names: Names::Detailed,
         };
         let mut row = Row::first(&ask, 5).submitted("id", Some("session"), Some("user"), 6);
-        row.sealed = Some(Sealed {
-            ciphertext: vec![1],
-            nonce: vec![2; 12],
-            data_key: vec![3],
-        });
+        row.sealed = Some(Sealed { ciphertext: vec![1], nonce: vec![2; 12], data_key: vec![3] });
         row.answered_as = Some(AnsweredAs::Gone);
         row.error = Some(RowError {
             name: "n".to_owned(),
@@ -424,16 +367,9 @@ mod tests {
     fn every_field_survives_the_table() {
         let row = full();
         assert_eq!(super::row(&of_row(&row)).unwrap(), row);
-        let closed = Row {
-            open_since: None,
-            sealed: None,
-            ..row.clone()
-        };
+        let closed = Row { open_since: None, sealed: None, ..row.clone() };
         let item = of_row(&closed);
-        assert!(
-            !item.contains_key("openShard") && !item.contains_key("openSince"),
-            "the index is sparse"
-        );
+        assert!(!item.contains_key("openShard") && !item.contains_key("openSince"), "the index is sparse");
         assert_eq!(super::row(&item).unwrap(), closed);
         let lock = Lock::of(&row, 11).unwrap();
         assert_eq!(super::lock(&of_lock(&lock)).unwrap(), lock);
@@ -443,11 +379,6 @@ mod tests {
     fn an_attribute_that_is_missing_is_named() {
         let mut item = of_row(&full());
         item.remove("requestHash");
-        assert!(
-            super::row(&item)
-                .unwrap_err()
-                .message
-                .contains("requestHash")
-        );
+        assert!(super::row(&item).unwrap_err().message.contains("requestHash"));
     }
 }

@@ -17,21 +17,9 @@ pub(crate) struct CompletionQueue {
 impl Queue for CompletionQueue {
     async fn send(&self, body: &str) -> Outcome<()> {
         let Some(url) = &self.url else {
-            return Err(failure::ours(
-                "sqs",
-                FailureKind::Refused,
-                "configuration",
-                "QUEUE_URL is not set",
-            ));
+            return Err(failure::ours("sqs", FailureKind::Refused, "configuration", "QUEUE_URL is not set"));
         };
-        let sent = self
-            .clients
-            .sqs()
-            .send_message()
-            .queue_url(url)
-            .message_body(body)
-            .send()
-            .await;
+        let sent = self.clients.sqs().send_message().queue_url(url).message_body(body).send().await;
         sent.map(|_| ()).map_err(|error| failure::of("sqs", &error))
     }
 }

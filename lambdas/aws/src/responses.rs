@@ -45,12 +45,8 @@ impl Responses for ResponseUrls {
 async fn once(url: &str, body: &str) -> Outcome<Answered> {
     let refused = |message: &str| failure::ours(SERVICE, FailureKind::Refused, "request", message);
     let mut request = HttpRequest::new(SdkBody::from(body));
-    request
-        .set_method("PUT")
-        .map_err(|_| refused("no method"))?;
-    request
-        .set_uri(url)
-        .map_err(|_| refused("the response URL is no URL"))?;
+    request.set_method("PUT").map_err(|_| refused("no method"))?;
+    request.set_uri(url).map_err(|_| refused("the response URL is no URL"))?;
     // The URL is signed for an empty type.
     request.headers_mut().insert("content-type", "");
     let settings = HttpConnectorSettings::builder()
@@ -59,9 +55,7 @@ async fn once(url: &str, body: &str) -> Outcome<Answered> {
         .build();
     let connector = Connector::builder().connector_settings(settings);
     let connector = if url.starts_with("https://") {
-        connector
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build()
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     } else {
         connector.build_http()
     };
@@ -73,17 +67,7 @@ async fn once(url: &str, body: &str) -> Outcome<Answered> {
         200..=299 => Ok(Answered::Sent),
         // An expired or used-up URL: nobody waits there.
         400 | 403 | 404 | 410 => Ok(Answered::Gone),
-        429 | 503 => Err(failure::ours(
-            SERVICE,
-            FailureKind::Unavailable,
-            "status",
-            "unavailable",
-        )),
-        status => Err(failure::ours(
-            SERVICE,
-            FailureKind::Unknown,
-            "status",
-            format!("HTTP {status}"),
-        )),
+        429 | 503 => Err(failure::ours(SERVICE, FailureKind::Unavailable, "status", "unavailable")),
+        status => Err(failure::ours(SERVICE, FailureKind::Unknown, "status", format!("HTTP {status}"))),
     }
 }

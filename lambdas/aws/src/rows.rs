@@ -44,42 +44,24 @@ fn condition(row: &Row) -> (&'static str, Option<AttributeValue>) {
 
 impl Table {
     async fn item(&self, key: &str) -> Outcome<Option<Item>> {
-        let get = self
-            .clients
-            .dynamodb()
-            .get_item()
-            .table_name(&self.table)
-            .key("row", text(key))
-            .consistent_read(true);
-        get.send()
-            .await
-            .map(|got| got.item)
-            .map_err(|error| failure::of(SERVICE, &error))
+        let get =
+            self.clients.dynamodb().get_item().table_name(&self.table).key("row", text(key)).consistent_read(true);
+        get.send().await.map(|got| got.item).map_err(|error| failure::of(SERVICE, &error))
     }
 
     fn put_row(&self, row: &Row) -> Outcome<Put> {
         let (condition, before) = condition(row);
-        let mut put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item::of_row(row)))
-            .condition_expression(condition);
+        let mut put =
+            Put::builder().table_name(&self.table).set_item(Some(item::of_row(row))).condition_expression(condition);
         put = match before {
             Some(before) => put.expression_attribute_values(":before", before),
             None => put.expression_attribute_names("#row", "row"),
         };
-        put.build().map_err(|_| {
-            failure::ours(
-                SERVICE,
-                FailureKind::Refused,
-                "request",
-                "the put could not be built",
-            )
-        })
+        put.build().map_err(|_| failure::ours(SERVICE, FailureKind::Refused, "request", "the put could not be built"))
     }
 
     fn take(&self, lock: &Lock, stale: Option<&Lock>) -> Outcome<TransactWriteItem> {
-        let mut condition =
-            "attribute_not_exists(#row) OR (#owner = :me AND ownerAttempt = :attempt)".to_owned();
+        let mut condition = "attribute_not_exists(#row) OR (#owner = :me AND ownerAttempt = :attempt)".to_owned();
         let mut put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item::of_lock(lock)))
@@ -94,14 +76,8 @@ impl Table {
                 .expression_attribute_values(":staleAttempt", number(stale.attempt));
         }
         let put = put.condition_expression(condition).build();
-        let put = put.map_err(|_| {
-            failure::ours(
-                SERVICE,
-                FailureKind::Refused,
-                "request",
-                "the lock could not be built",
-            )
-        })?;
+        let put =
+            put.map_err(|_| failure::ours(SERVICE, FailureKind::Refused, "request", "the lock could not be built"))?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
@@ -114,14 +90,8 @@ impl Table {
             .expression_attribute_values(":me", text(&lock.row))
             .expression_attribute_values(":attempt", number(lock.attempt))
             .build();
-        let delete = delete.map_err(|_| {
-            failure::ours(
-                SERVICE,
-                FailureKind::Refused,
-                "request",
-                "the delete could not be built",
-            )
-        })?;
+        let delete = delete
+            .map_err(|_| failure::ours(SERVICE, FailureKind::Refused, "request", "the delete could not be built"))?;
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
@@ -141,10 +111,7 @@ impl Table {
         match put.send().await {
             Ok(_) => Ok(Written::Done),
             Err(SdkError::ServiceError(error))
-                if matches!(
-                    error.err(),
-                    PutItemError::ConditionalCheckFailedException(_)
-                ) =>
+                if matches!(error.err(), PutItemError::ConditionalCheckFailedException(_)) =>
             {
                 Ok(Written::RowChanged)
             }
@@ -160,22 +127,13 @@ impl Table {
     /// The row first, the lock second: the reasons of a cancelled transaction come in this order.
     async fn transact(&self, row: &Row, lock: TransactWriteItem) -> Outcome<Transacted> {
         let row = TransactWriteItem::builder().put(self.put_row(row)?).build();
-        match self
-            .clients
-            .dynamodb()
-            .transact_write_items()
-            .transact_items(row)
-            .transact_items(lock)
-            .send()
-            .await
-        {
+        match self.clients.dynamodb().transact_write_items().transact_items(row).transact_items(lock).send().await {
             Ok(_) => Ok(Transacted::Done),
             Err(SdkError::ServiceError(error)) => match error.err() {
                 TransactWriteItemsError::TransactionCanceledException(cancelled) => {
                     let reasons = cancelled.cancellation_reasons();
-                    let failed = |index: usize| {
-                        reasons.get(index).and_then(|r| r.code()) == Some("ConditionalCheckFailed")
-                    };
+                    let failed =
+                        |index: usize| reasons.get(index).and_then(|r| r.code()) == Some("ConditionalCheckFailed");
                     if failed(0) {
                         Ok(Transacted::RowChanged)
                     } else if failed(1) {
@@ -200,13 +158,11 @@ impl Table {
     async fn put_once(&self, row: &Row, lock: LockChange<'_>) -> Outcome<Written> {
         match lock {
             LockChange::Leave => self.put_alone(row).await,
-            LockChange::Take(lock, stale) => {
-                Ok(match self.transact(row, self.take(lock, stale)?).await? {
-                    Transacted::Done => Written::Done,
-                    Transacted::RowChanged => Written::RowChanged,
-                    Transacted::LockChanged => Written::LockHeld,
-                })
-            }
+            LockChange::Take(lock, stale) => Ok(match self.transact(row, self.take(lock, stale)?).await? {
+                Transacted::Done => Written::Done,
+                Transacted::RowChanged => Written::RowChanged,
+                Transacted::LockChanged => Written::LockHeld,
+            }),
             LockChange::Free(lock) => match self.transact(row, self.release(lock)?).await? {
                 Transacted::Done => Ok(Written::Done),
                 Transacted::RowChanged => Ok(Written::RowChanged),
@@ -224,18 +180,9 @@ impl Table {
         let mut keys = Vec::new();
         let mut start: Option<Item> = None;
         loop {
-            let page = query
-                .clone()
-                .table_name(&self.table)
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await;
+            let page = query.clone().table_name(&self.table).set_exclusive_start_key(start.take()).send().await;
             let page = page.map_err(|error| failure::of(SERVICE, &error))?;
-            keys.extend(
-                page.items()
-                    .iter()
-                    .filter_map(|i| i.get("row")?.as_s().ok().cloned()),
-            );
+            keys.extend(page.items().iter().filter_map(|i| i.get("row")?.as_s().ok().cloned()));
             start = page.last_evaluated_key;
             if start.is_none() || keys.len() >= most {
                 keys.truncate(most);
@@ -246,12 +193,7 @@ impl Table {
 }
 
 fn conflict() -> statement::ports::Failure {
-    failure::ours(
-        SERVICE,
-        FailureKind::Throttled,
-        CONFLICT,
-        "the write met another transaction",
-    )
+    failure::ours(SERVICE, FailureKind::Throttled, CONFLICT, "the write met another transaction")
 }
 
 enum Transacted {
@@ -263,10 +205,7 @@ enum Transacted {
 #[async_trait]
 impl Rows for Table {
     async fn get(&self, key: &str) -> Outcome<Option<Row>> {
-        self.item(key)
-            .await?
-            .map(|item| item::row(&item))
-            .transpose()
+        self.item(key).await?.map(|item| item::row(&item)).transpose()
     }
 
     async fn put(&self, row: &Row, lock: LockChange<'_>) -> Outcome<Written> {
@@ -284,10 +223,7 @@ impl Rows for Table {
     }
 
     async fn lock(&self, key: &str) -> Outcome<Option<Lock>> {
-        self.item(key)
-            .await?
-            .map(|item| item::lock(&item))
-            .transpose()
+        self.item(key).await?.map(|item| item::lock(&item)).transpose()
     }
 
     async fn free(&self, lock: &Lock) -> Outcome<()> {
@@ -303,11 +239,7 @@ impl Rows for Table {
             .expression_attribute_values(":attempt", number(lock.attempt));
         match delete.send().await {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(error))
-                if error.err().is_conditional_check_failed_exception() =>
-            {
-                Ok(())
-            }
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
             Err(error) => Err(failure::of(SERVICE, &error)),
         }
     }

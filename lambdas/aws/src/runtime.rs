@@ -44,10 +44,7 @@ impl fmt::Debug for Raised {
 
 impl From<Raised> for Diagnostic {
     fn from(raised: Raised) -> Self {
-        Self {
-            error_type: raised.0.name().to_owned(),
-            error_message: raised.0.to_string(),
-        }
+        Self { error_type: raised.0.name().to_owned(), error_message: raised.0.to_string() }
     }
 }
 
@@ -67,16 +64,9 @@ where
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
         "AWS_LAMBDA_FUNCTION_VERSION",
     ];
-    let missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|key| std::env::var_os(key).is_none())
-        .collect();
+    let missing: Vec<&str> = needed.into_iter().filter(|key| std::env::var_os(key).is_none()).collect();
     if !missing.is_empty() {
-        return Err(Error::Configuration(format!(
-            "Lambda sets {}, which is missing here",
-            missing.join(", ")
-        ))
-        .into());
+        return Err(Error::Configuration(format!("Lambda sets {}, which is missing here", missing.join(", "))).into());
     }
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
@@ -87,11 +77,7 @@ where
         async move {
             let result = handler(event.payload, invocation).await;
             if let Err(error) = &result {
-                tracing::warn!(
-                    error = error.name(),
-                    transient = error.transient(),
-                    "invocation failed"
-                );
+                tracing::warn!(error = error.name(), transient = error.transient(), "invocation failed");
             }
             result.map_err(Raised)
         }
@@ -103,35 +89,21 @@ where
 /// Log lines as JSON on standard output, at `LOG_LEVEL` (default INFO) for our own crates and WARN for all others. Does
 /// nothing where a log already exists.
 fn start_log() {
-    let level = std::env::var("LOG_LEVEL")
-        .ok()
-        .and_then(|text| text.parse::<LevelFilter>().ok())
-        .unwrap_or(LevelFilter::INFO);
-    let ours = [
-        "statement",
-        "aws",
-        "tasker_function",
-        "completion_function",
-        "reconciler_function",
-    ];
+    let level =
+        std::env::var("LOG_LEVEL").ok().and_then(|text| text.parse::<LevelFilter>().ok()).unwrap_or(LevelFilter::INFO);
+    let ours = ["statement", "aws", "tasker_function", "completion_function", "reconciler_function"];
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_targets(ours.map(|name| (name, level)))
         // The span that carries the request id.
-        .with_target(
-            "lambda_runtime::layers::trace",
-            level.min(LevelFilter::INFO),
-        );
+        .with_target("lambda_runtime::layers::trace", level.min(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
         .with_target(false);
-    let _ = tracing_subscriber::registry()
-        .with(targets)
-        .with(lines)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
 
 /// What every function does from its start: the log, a single-threaded runtime, `serve`. Not to be called inside of a
@@ -159,9 +131,5 @@ where
 /// The exit code of a function's own program.
 #[must_use]
 pub fn exit_code(result: &Result<(), RunError>) -> ExitCode {
-    if result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

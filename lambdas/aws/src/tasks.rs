@@ -27,45 +27,21 @@ fn answered(failure: Failure) -> Outcome<Answered> {
 #[async_trait]
 impl Tasks for StepFunctions {
     async fn success(&self, token: &str, output: &str) -> Outcome<Answered> {
-        match self
-            .clients
-            .sfn()
-            .send_task_success()
-            .task_token(token)
-            .output(output)
-            .send()
-            .await
-        {
+        match self.clients.sfn().send_task_success().task_token(token).output(output).send().await {
             Ok(_) => Ok(Answered::Sent),
             Err(error) => answered(failure::of(SERVICE, &error)),
         }
     }
 
     async fn failure(&self, token: &str, error: &str, cause: &str) -> Outcome<Answered> {
-        match self
-            .clients
-            .sfn()
-            .send_task_failure()
-            .task_token(token)
-            .error(error)
-            .cause(cause)
-            .send()
-            .await
-        {
+        match self.clients.sfn().send_task_failure().task_token(token).error(error).cause(cause).send().await {
             Ok(_) => Ok(Answered::Sent),
             Err(error) => answered(failure::of(SERVICE, &error)),
         }
     }
 
     async fn execution(&self, arn: &str) -> Outcome<Execution> {
-        match self
-            .clients
-            .sfn()
-            .describe_execution()
-            .execution_arn(arn)
-            .send()
-            .await
-        {
+        match self.clients.sfn().describe_execution().execution_arn(arn).send().await {
             Ok(execution) => Ok(match execution.status {
                 ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Execution::Running,
                 ExecutionStatus::Succeeded => Execution::Succeeded,
@@ -78,11 +54,7 @@ impl Tasks for StepFunctions {
         }
     }
 
-    async fn history(
-        &self,
-        arn: &str,
-        next: Option<&str>,
-    ) -> Outcome<(Vec<HistoryEvent>, Option<String>)> {
+    async fn history(&self, arn: &str, next: Option<&str>) -> Outcome<(Vec<HistoryEvent>, Option<String>)> {
         let call = self
             .clients
             .sfn()
@@ -100,9 +72,7 @@ impl Tasks for StepFunctions {
             id: event.id,
             previous: event.previous_event_id,
             kind: event.r#type.as_str().to_owned(),
-            parameters: event
-                .task_scheduled_event_details
-                .map(|details| details.parameters),
+            parameters: event.task_scheduled_event_details.map(|details| details.parameters),
         });
         Ok((events.collect(), page.next_token))
     }

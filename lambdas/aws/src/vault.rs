@@ -70,12 +70,7 @@ pub struct SealingVault<K> {
 impl<K: DataKeys> SealingVault<K> {
     /// Over a source of data keys.
     pub fn new(keys: K) -> Self {
-        Self {
-            keys,
-            random: SystemRandom::new(),
-            sealing: Mutex::new(None),
-            opened: std::sync::Mutex::default(),
-        }
+        Self { keys, random: SystemRandom::new(), sealing: Mutex::new(None), opened: std::sync::Mutex::default() }
     }
 
     async fn sealing_key(&self) -> Outcome<(Arc<LessSafeKey>, Vec<u8>)> {
@@ -89,28 +84,18 @@ impl<K: DataKeys> SealingVault<K> {
         }
         let fresh = self.keys.generate().await?;
         let key = aead_key(&fresh.plain)?;
-        *current = Some(Sealing {
-            key: key.clone(),
-            wrapped: fresh.wrapped.clone(),
-            since: Instant::now(),
-            seals: 1,
-        });
+        *current = Some(Sealing { key: key.clone(), wrapped: fresh.wrapped.clone(), since: Instant::now(), seals: 1 });
         Ok((key, fresh.wrapped))
     }
 
     async fn opening_key(&self, wrapped: &[u8]) -> Outcome<Arc<LessSafeKey>> {
         let cell = self.remember(wrapped);
         // Concurrent openings under one key wait for one call; a failed call is made again by the next.
-        cell.get_or_try_init(|| async { aead_key(&self.keys.unwrap(wrapped).await?) })
-            .await
-            .cloned()
+        cell.get_or_try_init(|| async { aead_key(&self.keys.unwrap(wrapped).await?) }).await.cloned()
     }
 
     fn remember(&self, wrapped: &[u8]) -> Opened {
-        let mut opened = self
-            .opened
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut opened = self.opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((cell, since)) = opened.keys.get(wrapped)
             && since.elapsed() < KEY_AGE
         {
@@ -125,9 +110,7 @@ impl<K: DataKeys> SealingVault<K> {
             }
         }
         let cell = Opened::default();
-        opened
-            .keys
-            .insert(wrapped.to_vec(), (cell.clone(), Instant::now()));
+        opened.keys.insert(wrapped.to_vec(), (cell.clone(), Instant::now()));
         opened.order.push_back(wrapped.to_vec());
         cell
     }
@@ -138,47 +121,33 @@ impl<K: DataKeys> Vault for SealingVault<K> {
     async fn seal(&self, context: &str, secret: &str) -> Outcome<Sealed> {
         let (key, data_key) = self.sealing_key().await?;
         let mut nonce = [0u8; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| {
-            failure::ours("vault", FailureKind::Unavailable, "random", "no randomness")
-        })?;
+        self.random
+            .fill(&mut nonce)
+            .map_err(|_| failure::ours("vault", FailureKind::Unavailable, "random", "no randomness"))?;
         let mut ciphertext = secret.as_bytes().to_vec();
         key.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
             Aad::from(context.as_bytes()),
             &mut ciphertext,
         )
-        .map_err(|_| {
-            failure::ours(
-                "vault",
-                FailureKind::Refused,
-                "seal",
-                "the secret could not be sealed",
-            )
-        })?;
-        Ok(Sealed {
-            ciphertext,
-            nonce: nonce.to_vec(),
-            data_key,
-        })
+        .map_err(|_| failure::ours("vault", FailureKind::Refused, "seal", "the secret could not be sealed"))?;
+        Ok(Sealed { ciphertext, nonce: nonce.to_vec(), data_key })
     }
 
     async fn open(&self, context: &str, sealed: &Sealed) -> Outcome<String> {
-        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce)
-            .map_err(|_| broken("the nonce has a wrong length"))?;
+        let nonce =
+            Nonce::try_assume_unique_for_key(&sealed.nonce).map_err(|_| broken("the nonce has a wrong length"))?;
         let key = self.opening_key(&sealed.data_key).await?;
         let mut text = sealed.ciphertext.clone();
         let plain = key
             .open_in_place(nonce, Aad::from(context.as_bytes()), &mut text)
-            .map_err(|_| {
-                broken("the sealed secret is not the one that was written for this row and caller")
-            })?;
+            .map_err(|_| broken("the sealed secret is not the one that was written for this row and caller"))?;
         String::from_utf8(plain.to_vec()).map_err(|_| broken("the secret is not text"))
     }
 }
 
 fn aead_key(plain: &[u8]) -> Outcome<Arc<LessSafeKey>> {
-    let key = UnboundKey::new(&AES_256_GCM, plain)
-        .map_err(|_| broken("the data key has a wrong length"))?;
+    let key = UnboundKey::new(&AES_256_GCM, plain).map_err(|_| broken("the data key has a wrong length"))?;
     Ok(Arc::new(LessSafeKey::new(key)))
 }
 
@@ -195,75 +164,41 @@ pub(crate) struct KmsKey {
 
 impl KmsKey {
     pub(crate) fn new(clients: Arc<Clients>, key_arn: String, stack: &str, table: &str) -> Self {
-        let context = HashMap::from([
-            ("stack".to_owned(), stack.to_owned()),
-            ("table".to_owned(), table.to_owned()),
-        ]);
-        Self {
-            clients,
-            key_arn,
-            context,
-        }
+        let context = HashMap::from([("stack".to_owned(), stack.to_owned()), ("table".to_owned(), table.to_owned())]);
+        Self { clients, key_arn, context }
     }
 }
 
 #[async_trait]
 impl DataKeys for KmsKey {
     async fn generate(&self) -> Outcome<DataKey> {
-        let call = self
-            .clients
-            .kms()
-            .generate_data_key()
-            .key_id(&self.key_arn)
-            .key_spec(DataKeySpec::Aes256);
+        let call = self.clients.kms().generate_data_key().key_id(&self.key_arn).key_spec(DataKeySpec::Aes256);
         let key = call
             .set_encryption_context(Some(self.context.clone()))
             .send()
             .await
             .map_err(|error| failure::of("kms", &error))?;
         match (key.plaintext, key.ciphertext_blob) {
-            (Some(plain), Some(wrapped)) => Ok(DataKey {
-                plain: plain.into_inner(),
-                wrapped: wrapped.into_inner(),
-            }),
-            _ => Err(failure::ours(
-                "kms",
-                FailureKind::Unknown,
-                "answer",
-                "GenerateDataKey answered without a key",
-            )),
+            (Some(plain), Some(wrapped)) => Ok(DataKey { plain: plain.into_inner(), wrapped: wrapped.into_inner() }),
+            _ => Err(failure::ours("kms", FailureKind::Unknown, "answer", "GenerateDataKey answered without a key")),
         }
     }
 
     async fn unwrap(&self, wrapped: &[u8]) -> Outcome<Vec<u8>> {
-        let call = self
-            .clients
-            .kms()
-            .decrypt()
-            .key_id(&self.key_arn)
-            .ciphertext_blob(Blob::new(wrapped));
-        let opened = call
-            .set_encryption_context(Some(self.context.clone()))
-            .send()
-            .await
-            .map_err(|error| {
-                let failure = failure::of("kms", &error);
-                match failure.code.as_str() {
-                    "InvalidCiphertextException" | "IncorrectKeyException" => Failure {
-                        kind: FailureKind::Broken,
-                        ..failure
-                    },
-                    _ => failure,
+        let call = self.clients.kms().decrypt().key_id(&self.key_arn).ciphertext_blob(Blob::new(wrapped));
+        let opened = call.set_encryption_context(Some(self.context.clone())).send().await.map_err(|error| {
+            let failure = failure::of("kms", &error);
+            match failure.code.as_str() {
+                "InvalidCiphertextException" | "IncorrectKeyException" => {
+                    Failure { kind: FailureKind::Broken, ..failure }
                 }
-            })?;
-        opened.plaintext.map(Blob::into_inner).ok_or_else(|| {
-            failure::ours(
-                "kms",
-                FailureKind::Unknown,
-                "answer",
-                "Decrypt answered without a key",
-            )
-        })
+                _ => failure,
+            }
+        })?;
+        opened
+            .plaintext
+            .map(Blob::into_inner)
+            .ok_or_else(|| failure::ours("kms", FailureKind::Unknown, "answer", "Decrypt answered without a key"))
     }
 }
 
@@ -285,10 +220,7 @@ mod tests {
             let n = self.calls.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             let plain = vec![u8::try_from(n % 251).unwrap(); 32];
-            Ok(DataKey {
-                wrapped: plain.iter().map(|b| !b).collect(),
-                plain,
-            })
+            Ok(DataKey { wrapped: plain.iter().map(|b| !b).collect(), plain })
         }
 
         async fn unwrap(&self, wrapped: &[u8]) -> Outcome<Vec<u8>> {
@@ -296,12 +228,7 @@ mod tests {
             tokio::task::yield_now().await;
             if self.failing.load(Ordering::SeqCst) > 0 {
                 self.failing.fetch_sub(1, Ordering::SeqCst);
-                return Err(failure::ours(
-                    "kms",
-                    FailureKind::Throttled,
-                    "ThrottlingException",
-                    "",
-                ));
+                return Err(failure::ours("kms", FailureKind::Throttled, "ThrottlingException", ""));
             }
             Ok(wrapped.iter().map(|b| !b).collect())
         }
@@ -314,26 +241,15 @@ mod tests {
         // Many at once from the start: the first uses are concurrent.
         let seals = (0..1_100).map(|n| {
             let vault = vault.clone();
-            tokio::spawn(async move {
-                vault
-                    .seal(&format!("row{n}#1"), &format!("token{n}"))
-                    .await
-                    .unwrap()
-            })
+            tokio::spawn(async move { vault.seal(&format!("row{n}#1"), &format!("token{n}")).await.unwrap() })
         });
-        let sealed: Vec<Sealed> = futures::future::join_all(seals)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
+        let sealed: Vec<Sealed> = futures::future::join_all(seals).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(kms.calls.load(Ordering::SeqCst), 2, "1,000 seals to a key");
         // The other side: another environment.
         let other_kms = Arc::new(Counting::default());
         let other = SealingVault::new(other_kms.clone());
         let contexts: Vec<String> = (0..1_100).map(|n| format!("row{n}#1")).collect();
-        let opened =
-            futures::future::join_all(sealed.iter().zip(&contexts).map(|(s, c)| other.open(c, s)))
-                .await;
+        let opened = futures::future::join_all(sealed.iter().zip(&contexts).map(|(s, c)| other.open(c, s))).await;
         for (n, token) in opened.into_iter().enumerate() {
             assert_eq!(token.unwrap(), format!("token{n}"));
         }
@@ -354,47 +270,14 @@ mod tests {
         let bad = [
             ("row#2", good.clone()),
             ("other#1", good.clone()),
-            (
-                "row#1",
-                Sealed {
-                    ciphertext: flipped(good.ciphertext.clone()),
-                    ..good.clone()
-                },
-            ),
-            (
-                "row#1",
-                Sealed {
-                    nonce: flipped(good.nonce.clone()),
-                    ..good.clone()
-                },
-            ),
-            (
-                "row#1",
-                Sealed {
-                    data_key: flipped(good.data_key.clone()),
-                    ..good.clone()
-                },
-            ),
-            (
-                "row#1",
-                Sealed {
-                    nonce: vec![0; 3],
-                    ..good.clone()
-                },
-            ),
-            (
-                "row#1",
-                Sealed {
-                    ciphertext: Vec::new(),
-                    ..good.clone()
-                },
-            ),
+            ("row#1", Sealed { ciphertext: flipped(good.ciphertext.clone()), ..good.clone() }),
+            ("row#1", Sealed { nonce: flipped(good.nonce.clone()), ..good.clone() }),
+            ("row#1", Sealed { data_key: flipped(good.data_key.clone()), ..good.clone() }),
+            ("row#1", Sealed { nonce: vec![0; 3], ..good.clone() }),
+            ("row#1", Sealed { ciphertext: Vec::new(), ..good.clone() }),
         ];
         for (context, sealed) in bad {
-            assert_eq!(
-                vault.open(context, &sealed).await.unwrap_err().kind,
-                FailureKind::Broken
-            );
+            assert_eq!(vault.open(context, &sealed).await.unwrap_err().kind, FailureKind::Broken);
         }
     }
 
@@ -404,21 +287,10 @@ mod tests {
         let vault = SealingVault::new(kms.clone());
         let sealed = vault.seal("r#1", "t").await.unwrap();
         kms.failing.store(1, Ordering::SeqCst);
-        assert_eq!(
-            vault.open("r#1", &sealed).await.unwrap_err().kind,
-            FailureKind::Throttled
-        );
+        assert_eq!(vault.open("r#1", &sealed).await.unwrap_err().kind, FailureKind::Throttled);
         assert_eq!(vault.open("r#1", &sealed).await.unwrap(), "t");
         for n in 0..200u8 {
-            let _ = vault
-                .open(
-                    "r#1",
-                    &Sealed {
-                        data_key: vec![n; 32],
-                        ..sealed.clone()
-                    },
-                )
-                .await;
+            let _ = vault.open("r#1", &Sealed { data_key: vec![n; 32], ..sealed.clone() }).await;
         }
         assert!(vault.opened.lock().unwrap().keys.len() <= KEYS_REMEMBERED);
     }

@@ -24,37 +24,17 @@ const MARGIN_MS: i64 = 3_000;
 ///
 /// # Errors
 /// [`Error::Internal`] if the event is no batch: the whole of it is then delivered again.
-pub async fn handle(
-    ports: &Ports,
-    settings: &Settings,
-    event: &Value,
-    deadline_ms: i64,
-) -> Result<Value, Error> {
+pub async fn handle(ports: &Ports, settings: &Settings, event: &Value, deadline_ms: i64) -> Result<Value, Error> {
     let Some(records) = event.get("Records").and_then(Value::as_array) else {
         return Err(Error::Internal("the event holds no Records".to_owned()));
     };
-    let left = u64::try_from(
-        deadline_ms
-            .saturating_sub(ports.clock.now())
-            .saturating_sub(MARGIN_MS),
-    )
-    .unwrap_or(0);
+    let left = u64::try_from(deadline_ms.saturating_sub(ports.clock.now()).saturating_sub(MARGIN_MS)).unwrap_or(0);
     let failed: Vec<Value> = futures::stream::iter(0..records.len())
         .map(|n| async move {
             let record = &records[n];
-            let message = record
-                .get("messageId")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let body = record
-                .get("body")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let done = tokio::time::timeout(
-                Duration::from_millis(left),
-                one(ports, settings, message, body),
-            )
-            .await;
+            let message = record.get("messageId").and_then(Value::as_str).unwrap_or_default();
+            let body = record.get("body").and_then(Value::as_str).unwrap_or_default();
+            let done = tokio::time::timeout(Duration::from_millis(left), one(ports, settings, message, body)).await;
             match done {
                 Ok(true) => None,
                 Ok(false) => Some(json!({"itemIdentifier": message})),
@@ -73,9 +53,7 @@ pub async fn handle(
 
 /// Whether the record is done with.
 async fn one(ports: &Ports, settings: &Settings, message: &str, body: &str) -> bool {
-    let ended = match Message::parse(body, |name| {
-        key::parse_statement_name(&settings.stack, name).is_some()
-    }) {
+    let ended = match Message::parse(body, |name| key::parse_statement_name(&settings.stack, name).is_some()) {
         Message::Ended(ended) => ended,
         Message::Foreign(reason) => {
             tracing::info!(message, reason, "dropped");
@@ -86,17 +64,11 @@ async fn one(ports: &Ports, settings: &Settings, message: &str, body: &str) -> b
             return false;
         }
     };
-    let Some((row, attempt)) = key::parse_statement_name(&settings.stack, &ended.statement_name)
-    else {
+    let Some((row, attempt)) = key::parse_statement_name(&settings.stack, &ended.statement_name) else {
         return true;
     };
-    let report = Report {
-        row,
-        attempt,
-        statement_id: Some(&ended.statement_id),
-        event: Some(&ended),
-        description: None,
-    };
+    let report =
+        Report { row, attempt, statement_id: Some(&ended.statement_id), event: Some(&ended), description: None };
     match settle(ports, settings, report).await {
         Ok(settled) => {
             let done = settled != Settled::NoRow;
@@ -141,8 +113,6 @@ async fn serve() -> Result<(), aws::RunError> {
     let clients = aws::clients::Clients::from_lookup(lookup)?;
     let ports = aws::ports(clients.into(), &settings, &services);
     let (ports, settings) = (&ports, &settings);
-    aws::serve(move |event, invocation| async move {
-        handle(ports, settings, &event, invocation.deadline_ms).await
-    })
-    .await
+    aws::serve(move |event, invocation| async move { handle(ports, settings, &event, invocation.deadline_ms).await })
+        .await
 }

@@ -70,22 +70,14 @@ impl Settled {
 ///
 /// # Errors
 /// Any failed call; repeating the whole is safe.
-pub async fn settle(
-    ports: &Ports,
-    settings: &Settings,
-    mut report: Report<'_>,
-) -> Result<Settled, Error> {
+pub async fn settle(ports: &Ports, settings: &Settings, mut report: Report<'_>) -> Result<Settled, Error> {
     let mut sent: Option<(u64, AnsweredAs)> = None;
     for _ in 0..ROUNDS {
         let Some(row) = ports.rows.get(report.row).await? else {
             return Ok(Settled::NoRow);
         };
         if row.attempt != report.attempt {
-            return Ok(if row.attempt > report.attempt {
-                Settled::Stale
-            } else {
-                Settled::NoRow
-            });
+            return Ok(if row.attempt > report.attempt { Settled::Stale } else { Settled::NoRow });
         }
         if row.closed() {
             return Ok(Settled::Already);
@@ -130,34 +122,19 @@ pub async fn settle(
 }
 
 /// What the attempt's end means; nothing if the row's statement is another one.
-async fn ending(
-    ports: &Ports,
-    row: &Row,
-    report: &mut Report<'_>,
-) -> Result<Option<Ending>, Error> {
-    let Some(statement_id) = report
-        .statement_id
-        .or(row.statement_id.as_deref())
-        .map(str::to_owned)
-    else {
-        return Err(Error::Internal(
-            "an ended statement without an id".to_owned(),
-        ));
+async fn ending(ports: &Ports, row: &Row, report: &mut Report<'_>) -> Result<Option<Ending>, Error> {
+    let Some(statement_id) = report.statement_id.or(row.statement_id.as_deref()).map(str::to_owned) else {
+        return Err(Error::Internal("an ended statement without an id".to_owned()));
     };
-    if row
-        .statement_id
-        .as_ref()
-        .is_some_and(|id| *id != statement_id)
-    {
+    if row.statement_id.as_ref().is_some_and(|id| *id != statement_id) {
         return Ok(None);
     }
     if report.description.is_none() {
         match ports.data.describe(&statement_id).await {
             Ok(description) => report.description = Some(description),
             // Forgotten after 24 hours: the event and the row have to do.
-            Err(failure)
-                if failure.kind == FailureKind::NotFound
-                    && (report.event.is_some() || row.status.ended()) => {}
+            Err(failure) if failure.kind == FailureKind::NotFound && (report.event.is_some() || row.status.ended()) => {
+            }
             Err(failure) => return Err(failure.into()),
         }
     }
@@ -167,9 +144,7 @@ async fn ending(
         (None, None) => row.status,
         // The event overtook the description.
         (Some(None), _) => {
-            return Err(Error::ServiceUnavailable(
-                "DescribeStatement does not know of the end yet".to_owned(),
-            ));
+            return Err(Error::ServiceUnavailable("DescribeStatement does not know of the end yet".to_owned()));
         }
     };
     let known = Known {
@@ -241,10 +216,7 @@ async fn deliver(ports: &Ports, row: &Row, ending: &Ending) -> Result<AnsweredAs
     let secret = ports.vault.open(&row.seal_context(), sealed).await?;
     let answered = match (row.callback, &row.resource) {
         (Callback::Response, Some(resource)) => {
-            ports
-                .responses
-                .put(&secret, &resource::answer(resource, &ending.verdict))
-                .await?
+            ports.responses.put(&secret, &resource::answer(resource, &ending.verdict)).await?
         }
         _ => task(ports, row, &secret, ending).await?,
     };
@@ -260,13 +232,7 @@ async fn task(ports: &Ports, row: &Row, token: &str, ending: &Ending) -> Result<
             // Step Functions will not take this output whatever happens; silence would be a wait for ever.
             Answered::OutputRefused => {
                 let id = row.statement_id.as_deref().unwrap_or_default();
-                let known = Known {
-                    row,
-                    statement_id: id,
-                    status: ending.status,
-                    event: None,
-                    description: None,
-                };
+                let known = Known { row, statement_id: id, status: ending.status, event: None, description: None };
                 Cow::Owned(known.unreadable(&answer::too_large()).answer)
             }
             answered => return Ok(answered),

@@ -17,23 +17,12 @@ use sweep::Pass;
 ///
 /// # Errors
 /// If nothing could be read at all, or if cancelling for a dead execution failed in part: Lambda then tries again.
-pub async fn handle(
-    ports: &Ports,
-    settings: &Settings,
-    event: &Value,
-    deadline_ms: i64,
-) -> Result<Value, Error> {
+pub async fn handle(ports: &Ports, settings: &Settings, event: &Value, deadline_ms: i64) -> Result<Value, Error> {
     let pass = Pass::new(ports, settings, deadline_ms);
     let detail = event.get("detail");
-    match detail
-        .and_then(|d| d.get("executionArn"))
-        .and_then(Value::as_str)
-    {
+    match detail.and_then(|d| d.get("executionArn")).and_then(Value::as_str) {
         Some(arn) => {
-            let status = detail
-                .and_then(|d| d.get("status"))
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let status = detail.and_then(|d| d.get("status")).and_then(Value::as_str).unwrap_or_default();
             pass.execution(arn, status).await
         }
         None => pass.everything().await,
@@ -55,8 +44,6 @@ async fn serve() -> Result<(), aws::RunError> {
     let clients = aws::clients::Clients::from_lookup(lookup)?;
     let ports = aws::ports(clients.into(), &settings, &services);
     let (ports, settings) = (&ports, &settings);
-    aws::serve(move |event, invocation| async move {
-        handle(ports, settings, &event, invocation.deadline_ms).await
-    })
-    .await
+    aws::serve(move |event, invocation| async move { handle(ports, settings, &event, invocation.deadline_ms).await })
+        .await
 }

@@ -13,10 +13,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(gap: Duration) -> Self {
-        Self {
-            gap,
-            next: Mutex::new(None),
-        }
+        Self { gap, next: Mutex::new(None) }
     }
 
     /// Waits for the next turn.
@@ -63,10 +60,6 @@ mod tests {
         let paces = Paces::new();
         let began = Instant::now();
         futures::future::join_all((0..30).map(|_| paces.cancel.turn())).await;
-        assert!(
-            began.elapsed() >= Duration::from_secs(10),
-            "{:?}",
-            began.elapsed()
-        );
+        assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }

@@ -69,13 +69,7 @@ pub(crate) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(crate) fn new(ports: &'a Ports, settings: &'a Settings, deadline_ms: i64) -> Self {
-        Self {
-            ports,
-            settings,
-            deadline_ms,
-            paces: Paces::new(),
-            executions: Mutex::default(),
-        }
+        Self { ports, settings, deadline_ms, paces: Paces::new(), executions: Mutex::default() }
     }
 
     fn now(&self) -> i64 {
@@ -85,10 +79,7 @@ impl<'a> Pass<'a> {
     /// All open rows and locks that are older than the grace time.
     pub(crate) async fn everything(&self) -> Result<Value, Error> {
         let before = self.now() - self.settings.grace_ms;
-        let shards = futures::future::join_all(
-            (0..key::SHARDS).map(|shard| self.ports.rows.open(shard, before)),
-        )
-        .await;
+        let shards = futures::future::join_all((0..key::SHARDS).map(|shard| self.ports.rows.open(shard, before))).await;
         let mut counts = HashMap::new();
         let mut keys = Vec::new();
         let mut unread = None;
@@ -113,8 +104,7 @@ impl<'a> Pass<'a> {
         for n in 0..longest {
             in_turn.extend(keys.iter().filter_map(|shard| shard.get(n)).cloned());
         }
-        self.count(in_turn, &mut counts, |key| self.look_after(key))
-            .await;
+        self.count(in_turn, &mut counts, |key| self.look_after(key)).await;
         Ok(summary(&counts))
     }
 
@@ -131,8 +121,7 @@ impl<'a> Pass<'a> {
         }
         let keys = self.ports.rows.of_execution(arn, EXECUTION_ROWS).await?;
         self.count(keys, &mut counts, |key| self.stop(key)).await;
-        let failed = counts.get(&Done::Failed).copied().unwrap_or(0)
-            + counts.get(&Done::Skipped).copied().unwrap_or(0);
+        let failed = counts.get(&Done::Failed).copied().unwrap_or(0) + counts.get(&Done::Skipped).copied().unwrap_or(0);
         if failed > 0 {
             return Err(Error::ServiceUnavailable(format!(
                 "{failed} statements of a dead execution are still to be cancelled"
@@ -141,12 +130,8 @@ impl<'a> Pass<'a> {
         Ok(summary(&counts))
     }
 
-    async fn count<F>(
-        &self,
-        keys: Vec<String>,
-        counts: &mut HashMap<Done, u64>,
-        each: impl Fn(String) -> F,
-    ) where
+    async fn count<F>(&self, keys: Vec<String>, counts: &mut HashMap<Done, u64>, each: impl Fn(String) -> F)
+    where
         F: Future<Output = Result<Done, Error>>,
     {
         let each = &each;
@@ -185,9 +170,7 @@ impl<'a> Pass<'a> {
         };
         let age = self.now() - since;
         let grace = match (row.status, row.callback) {
-            (Status::Pending | Status::Refused | Status::Unknown, Callback::Response) => {
-                RESOURCE_GRACE_MS
-            }
+            (Status::Pending | Status::Refused | Status::Unknown, Callback::Response) => RESOURCE_GRACE_MS,
             (Status::Pending, _) => SUBMIT_GRACE_MS,
             _ => 0,
         };
@@ -198,8 +181,7 @@ impl<'a> Pass<'a> {
             Status::Pending => match self.find(&row).await? {
                 Some(row) => self.submitted(row).await,
                 None if self.now() - row.client_token_at < STATEMENT_KEPT_MS => {
-                    self.give_up(&row, Status::Refused, &Error::SubmitInterrupted)
-                        .await
+                    self.give_up(&row, Status::Refused, &Error::SubmitInterrupted).await
                 }
                 None => self.give_up(&row, Status::Unknown, &row.unknown()).await,
             },
@@ -251,11 +233,7 @@ impl<'a> Pass<'a> {
         Ok(Done::GivenUp)
     }
 
-    async fn settle(
-        &self,
-        row: &Row,
-        description: Option<statement::ports::Description>,
-    ) -> Result<Done, Error> {
+    async fn settle(&self, row: &Row, description: Option<statement::ports::Description>) -> Result<Done, Error> {
         if description.is_none() && ran(row.status) {
             self.paces.describe.turn().await;
         }
@@ -296,11 +274,7 @@ impl<'a> Pass<'a> {
 
     /// Whether somebody still waits for a running statement, as far as that can be known. In doubt somebody does.
     async fn wanted(&self, row: &Row) -> Result<bool, Error> {
-        let Some(arn) = row
-            .execution_arn
-            .as_deref()
-            .filter(|_| row.check_due(self.now()))
-        else {
+        let Some(arn) = row.execution_arn.as_deref().filter(|_| row.check_due(self.now())) else {
             return Ok(true);
         };
         let waits = row.callback == Callback::Task;
@@ -312,20 +286,14 @@ impl<'a> Pass<'a> {
         };
         if wanted {
             // Lost to another write: looked at again in the next pass, no harm.
-            self.ports
-                .rows
-                .put(&row.checked(self.now()), LockChange::Leave)
-                .await?;
+            self.ports.rows.put(&row.checked(self.now()), LockChange::Leave).await?;
         }
         Ok(wanted)
     }
 
     async fn execution_state(&self, arn: &str) -> Result<Execution, Error> {
         let cell = {
-            let mut executions = self
-                .executions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
             executions.entry(arn.to_owned()).or_default().clone()
         };
         let state = cell.get_or_try_init(|| async {
@@ -360,11 +328,7 @@ impl<'a> Pass<'a> {
         match self.ports.data.cancel(id).await {
             Ok(_) => Ok(Done::Cancelled),
             // It has ended meanwhile: its event, or the next pass, settles it.
-            Err(failure)
-                if matches!(failure.kind, FailureKind::NotFound | FailureKind::Refused) =>
-            {
-                Ok(Done::Nothing)
-            }
+            Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Refused) => Ok(Done::Nothing),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -398,10 +362,8 @@ fn ran(status: Status) -> bool {
 fn summary(counts: &HashMap<Done, u64>) -> Value {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort();
-    let counts: Map<String, Value> = sorted
-        .into_iter()
-        .map(|(done, count)| (done.name().to_owned(), json!(count)))
-        .collect();
+    let counts: Map<String, Value> =
+        sorted.into_iter().map(|(done, count)| (done.name().to_owned(), json!(count))).collect();
     let summary = Value::Object(counts);
     tracing::info!(%summary, "pass");
     summary

@@ -3,8 +3,7 @@
 
 use crate::request::{Action, Names, ResultMode};
 use crate::row::{
-    AnsweredAs, CLIENT_TOKEN_MS, Callback, PREVIOUS_KEPT, Previous, Resource, Row,
-    STATEMENT_KEPT_MS, Status,
+    AnsweredAs, CLIENT_TOKEN_MS, Callback, PREVIOUS_KEPT, Previous, Resource, Row, STATEMENT_KEPT_MS, Status,
 };
 use crate::{Error, key};
 
@@ -66,26 +65,19 @@ pub enum Admission {
 /// [`Error::IdempotencyConflict`] if the key stands for another request.
 pub fn admit(row: &Row, ask: &Ask, now: i64) -> Result<Admission, Error> {
     if row.request_hash != ask.request_hash {
-        return Err(Error::IdempotencyConflict {
-            statement_name: row.statement_name.clone(),
-        });
+        return Err(Error::IdempotencyConflict { statement_name: row.statement_name.clone() });
     }
     let same_caller = row.caller_hash == ask.caller_hash;
     Ok(match row.status {
         Status::Unknown => return Err(row.unknown()),
-        Status::Pending if now - row.client_token_at < CLIENT_TOKEN_MS => {
-            Admission::Resubmit(row.take_over(ask, now))
-        }
+        Status::Pending if now - row.client_token_at < CLIENT_TOKEN_MS => Admission::Resubmit(row.take_over(ask, now)),
         Status::Pending => Admission::LookUp(row.take_over(ask, now)),
         Status::Submitted => Admission::Active(row.take_over(ask, now)),
         Status::Finished => Admission::Finished(row.take_over(ask, now)),
         // The same caller again after its SQL ran and failed: an invocation that was delivered twice. A refused one never
         // ran and was told so by the function, so it may well come again; unless its callback was answered meanwhile.
         Status::Failed | Status::Aborted if same_caller => Admission::Over,
-        Status::Refused
-            if same_caller
-                && matches!(row.answered_as, Some(AnsweredAs::Sent | AnsweredAs::Gone)) =>
-        {
+        Status::Refused if same_caller && matches!(row.answered_as, Some(AnsweredAs::Sent | AnsweredAs::Gone)) => {
             Admission::Over
         }
         Status::Refused if now - row.client_token_at < CLIENT_TOKEN_MS => {
@@ -145,8 +137,8 @@ impl Row {
 
     fn take_over(&self, ask: &Ask, now: i64) -> Option<Box<Self>> {
         // A caller that waits for nothing never pushes out one that waits.
-        let changes = self.caller_hash != ask.caller_hash
-            && (ask.callback != Callback::None || self.callback == Callback::None);
+        let changes =
+            self.caller_hash != ask.caller_hash && (ask.callback != Callback::None || self.callback == Callback::None);
         // A row that is about to be submitted is young again, so that the reconciler leaves it alone meanwhile.
         let pending = self.status == Status::Pending;
         if !changes && !pending {
@@ -171,10 +163,7 @@ impl Row {
         self.answered_as = None;
         self.answered_at = None;
         self.resource = ask.resource.clone();
-        self.execution_arn = ask
-            .execution_arn
-            .clone()
-            .or_else(|| self.execution_arn.take());
+        self.execution_arn = ask.execution_arn.clone().or_else(|| self.execution_arn.take());
         self.result = ask.result;
         self.names = ask.names;
         self.checked_at = None;
@@ -212,10 +201,7 @@ impl Row {
             answered_version: self.answered_version,
             statement_name: self.statement_name.clone(),
             client_token_at: self.client_token_at,
-            execution_arn: ask
-                .execution_arn
-                .clone()
-                .or_else(|| self.execution_arn.clone()),
+            execution_arn: ask.execution_arn.clone().or_else(|| self.execution_arn.clone()),
             previous,
             ..Self::first(ask, now)
         }
@@ -226,11 +212,7 @@ impl Row {
     /// # Errors
     /// [`Error::OutcomeUnknown`] once the API has forgotten.
     pub fn after_look_up(&self, ask: &Ask, now: i64) -> Result<Box<Self>, Error> {
-        if now - self.client_token_at < STATEMENT_KEPT_MS {
-            Ok(self.again(ask, now))
-        } else {
-            Err(self.unknown())
-        }
+        if now - self.client_token_at < STATEMENT_KEPT_MS { Ok(self.again(ask, now)) } else { Err(self.unknown()) }
     }
 
     /// What a row is given up with when the Data API has forgotten its statement.

@@ -74,11 +74,7 @@ impl Known<'_> {
     /// The answer for a statement that ended well; `results` are the inline rows if they were asked for.
     #[must_use]
     pub fn finished(&self, results: Option<Result<Vec<Value>, Error>>) -> Ending {
-        let mut ending = self.ending(
-            Answer::Success(String::new()),
-            Verdict::Success(Vec::new()),
-            None,
-        );
+        let mut ending = self.ending(Answer::Success(String::new()), Verdict::Success(Vec::new()), None);
         let mut output = self.output(&ending);
         match results {
             Some(Err(error)) => return self.unreadable(&error),
@@ -91,10 +87,8 @@ impl Known<'_> {
         if text.len() > OUTPUT_LIMIT {
             return self.unreadable(&too_large());
         }
-        let mut data = vec![
-            ("StatementId", self.statement_id.to_owned()),
-            ("StatementName", self.row.statement_name.clone()),
-        ];
+        let mut data =
+            vec![("StatementId", self.statement_id.to_owned()), ("StatementName", self.row.statement_name.clone())];
         data.extend(ending.rows.map(|n| ("Rows", n.to_string())));
         data.extend(ending.query_id.map(|n| ("RedshiftQueryId", n.to_string())));
         ending.verdict = Verdict::Success(data);
@@ -144,88 +138,53 @@ impl Known<'_> {
         more.insert("class".to_owned(), json!(class.name()));
         more.insert("transient".to_owned(), json!(class.transient()));
         if let Some((index, statement)) = failing {
-            more.insert(
-                "subStatement".to_owned(),
-                json!({"index": index, "statementId": statement.id}),
-            );
+            more.insert("subStatement".to_owned(), json!({"index": index, "statementId": statement.id}));
         }
         let cause = self.cause(text, more);
         let reason = match index {
             Some(index) => format!("statement {index}: {text}"),
             None => text.to_owned(),
         };
-        self.ending(
-            Answer::Failure {
-                error: error.to_owned(),
-                cause,
-            },
-            Verdict::Failed(reason),
-            Some(kept),
-        )
+        self.ending(Answer::Failure { error: error.to_owned(), cause }, Verdict::Failed(reason), Some(kept))
     }
 
     fn without_class(&self, kept: RowError, transient: bool) -> Ending {
         let mut more = Map::new();
         more.insert("transient".to_owned(), json!(transient));
-        let answer = Answer::Failure {
-            error: kept.name.clone(),
-            cause: self.cause(&kept.message, more),
-        };
-        self.ending(
-            answer,
-            Verdict::Failed(format!("{}: {}", kept.name, kept.message)),
-            Some(kept),
-        )
+        let answer = Answer::Failure { error: kept.name.clone(), cause: self.cause(&kept.message, more) };
+        self.ending(answer, Verdict::Failed(format!("{}: {}", kept.name, kept.message)), Some(kept))
     }
 
     fn ending(&self, answer: Answer, verdict: Verdict, error: Option<RowError>) -> Ending {
-        let event = |name: &str| {
-            self.event
-                .and_then(|e| e.detail.get(name))
-                .and_then(Value::as_i64)
-                .filter(|n| *n >= 0)
-        };
+        let event =
+            |name: &str| self.event.and_then(|e| e.detail.get(name)).and_then(Value::as_i64).filter(|n| *n >= 0);
         let described = self.description;
         Ending {
             status: self.status,
             answer,
             verdict,
             error,
-            rows: described
-                .and_then(|d| d.rows)
-                .or_else(|| event("rows"))
-                .or(self.row.rows),
+            rows: described.and_then(|d| d.rows).or_else(|| event("rows")).or(self.row.rows),
             bytes: described.and_then(|d| d.bytes).or(self.row.bytes),
-            duration_ns: described
-                .and_then(|d| d.duration_ns)
-                .or(self.row.duration_ns),
+            duration_ns: described.and_then(|d| d.duration_ns).or(self.row.duration_ns),
             query_id: described
                 .and_then(|d| d.query_id)
                 .or_else(|| event("redshiftQueryId"))
                 .filter(|n| *n > 0)
                 .or(self.row.query_id),
-            db_user: described
-                .and_then(|d| d.db_user.clone())
-                .or_else(|| self.row.db_user.clone()),
+            db_user: described.and_then(|d| d.db_user.clone()).or_else(|| self.row.db_user.clone()),
         }
     }
 
     /// Every field of the event's detail, completed: a number that the event has not, or has as -1, comes from the
     /// description.
     fn output(&self, ending: &Ending) -> Map<String, Value> {
-        let mut output = self
-            .event
-            .filter(|e| !e.own)
-            .map(|e| e.detail.clone())
-            .unwrap_or_default();
+        let mut output = self.event.filter(|e| !e.own).map(|e| e.detail.clone()).unwrap_or_default();
         output.insert("statementId".to_owned(), json!(self.statement_id));
         output.insert("statementName".to_owned(), json!(self.row.statement_name));
         output.insert("state".to_owned(), json!(self.status.name()));
         for (name, value) in [("rows", ending.rows), ("redshiftQueryId", ending.query_id)] {
-            let known = output
-                .get(name)
-                .and_then(Value::as_i64)
-                .is_some_and(|n| n > 0);
+            let known = output.get(name).and_then(Value::as_i64).is_some_and(|n| n > 0);
             if !known && (value.is_some() || !output.contains_key(name)) {
                 output.insert(name.to_owned(), json!(value.unwrap_or(-1)));
             }
@@ -234,10 +193,7 @@ impl Known<'_> {
         if let Some(description) = self.description {
             output.insert("hasResultSet".to_owned(), json!(description.has_result_set));
             if !description.statements.is_empty() {
-                output.insert(
-                    "subStatements".to_owned(),
-                    description.statements.iter().map(sub_statement).collect(),
-                );
+                output.insert("subStatements".to_owned(), description.statements.iter().map(sub_statement).collect());
             }
         }
         output
@@ -255,17 +211,10 @@ impl Known<'_> {
             output.insert("durationMs".to_owned(), json!(ns / 1_000_000));
         }
         let described = self.description;
-        let session = described
-            .and_then(|d| d.session_id.clone())
-            .or_else(|| self.row.session_id.clone());
+        let session = described.and_then(|d| d.session_id.clone()).or_else(|| self.row.session_id.clone());
         for (name, value) in [
             ("database", described.and_then(|d| d.database.clone())),
-            (
-                "dbUser",
-                described
-                    .and_then(|d| d.db_user.clone())
-                    .or_else(|| self.row.db_user.clone()),
-            ),
+            ("dbUser", described.and_then(|d| d.db_user.clone()).or_else(|| self.row.db_user.clone())),
             ("sessionId", session),
         ] {
             if let Some(value) = value {
@@ -321,9 +270,7 @@ pub fn given_up(row: &Row) -> Ending {
         message: Error::SubmitInterrupted.to_string(),
         index: None,
     });
-    let transient = crate::error_names()
-        .iter()
-        .any(|n| n.name == kept.name && n.transient);
+    let transient = crate::error_names().iter().any(|n| n.name == kept.name && n.transient);
     known.without_class(kept, transient)
 }
 
@@ -350,10 +297,7 @@ fn sub_statement(statement: &Description) -> Value {
     output.insert("statementId".to_owned(), json!(statement.id));
     output.insert("state".to_owned(), json!(statement.status));
     output.insert("rows".to_owned(), json!(statement.rows.unwrap_or(-1)));
-    output.insert(
-        "redshiftQueryId".to_owned(),
-        json!(statement.query_id.unwrap_or(-1)),
-    );
+    output.insert("redshiftQueryId".to_owned(), json!(statement.query_id.unwrap_or(-1)));
     output.insert("hasResultSet".to_owned(), json!(statement.has_result_set));
     if let Some(bytes) = statement.bytes {
         output.insert("bytes".to_owned(), json!(bytes));
@@ -368,18 +312,9 @@ fn sub_statement(statement: &Description) -> Value {
 #[must_use]
 pub fn result_ids(description: &Description) -> Vec<String> {
     if description.statements.is_empty() {
-        return if description.has_result_set {
-            vec![description.id.clone()]
-        } else {
-            Vec::new()
-        };
+        return if description.has_result_set { vec![description.id.clone()] } else { Vec::new() };
     }
-    description
-        .statements
-        .iter()
-        .filter(|s| s.has_result_set)
-        .map(|s| s.id.clone())
-        .collect()
+    description.statements.iter().filter(|s| s.has_result_set).map(|s| s.id.clone()).collect()
 }
 
 /// Collects inline rows page by page and says when they grow too large, before more is fetched.
@@ -392,8 +327,7 @@ pub struct InlineRows {
 impl InlineRows {
     /// Begins the result of one statement.
     pub fn statement(&mut self, id: &str) {
-        self.results
-            .push(json!({"statementId": id, "columns": [], "rows": []}));
+        self.results.push(json!({"statementId": id, "columns": [], "rows": []}));
     }
 
     /// Adds a page to the statement begun last.
@@ -429,12 +363,7 @@ impl InlineRows {
 }
 
 fn column(metadata: &Map<String, Value>) -> Value {
-    let text = |name: &str| {
-        metadata
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|t| !t.is_empty())
-    };
+    let text = |name: &str| metadata.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     json!({"name": text("label").or(text("name")).unwrap_or(""), "typeName": text("typeName").unwrap_or("")})
 }
 
@@ -446,11 +375,7 @@ pub fn cell(cell: &Cell) -> Value {
         Cell::Bool(truth) => json!(truth),
         Cell::Long(number) => json!(number),
         Cell::Double(number) if number.is_nan() => json!("NaN"),
-        Cell::Double(number) if number.is_infinite() => json!(if *number > 0.0 {
-            "Infinity"
-        } else {
-            "-Infinity"
-        }),
+        Cell::Double(number) if number.is_infinite() => json!(if *number > 0.0 { "Infinity" } else { "-Infinity" }),
         Cell::Double(number) => json!(number),
         Cell::Text(text) => json!(text),
         Cell::Blob(bytes) => json!(hex::encode(bytes)),
@@ -466,9 +391,7 @@ impl Row {
             row.status = ending.status;
             row.ended_at = Some(now);
         }
-        row.statement_id = row
-            .statement_id
-            .or_else(|| statement_id.filter(|id| !id.is_empty()).map(str::to_owned));
+        row.statement_id = row.statement_id.or_else(|| statement_id.filter(|id| !id.is_empty()).map(str::to_owned));
         row.event_at = row.event_at.or(Some(now));
         row.rows = ending.rows;
         row.bytes = ending.bytes;

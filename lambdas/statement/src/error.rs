@@ -15,9 +15,7 @@ pub enum Error {
         allowed: String,
     },
     /// The key is known with other SQL, parameters, target or mode.
-    #[error(
-        "the idempotency key was used before with another request (statement {statement_name})"
-    )]
+    #[error("the idempotency key was used before with another request (statement {statement_name})")]
     IdempotencyConflict {
         /// The statement that the key stands for.
         statement_name: String,
@@ -134,16 +132,8 @@ impl Error {
     }
 
     /// An invalid request: which field, what is wrong, what is allowed.
-    pub fn invalid(
-        field: impl Into<String>,
-        problem: impl Into<String>,
-        allowed: impl Into<String>,
-    ) -> Self {
-        Self::InvalidRequest {
-            field: field.into(),
-            problem: problem.into(),
-            allowed: allowed.into(),
-        }
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self::InvalidRequest { field: field.into(), problem: problem.into(), allowed: allowed.into() }
     }
 }
 
@@ -167,12 +157,8 @@ pub fn error_names() -> Vec<ErrorName> {
     let s = String::new;
     let raised = [
         Error::invalid("", "", ""),
-        Error::IdempotencyConflict {
-            statement_name: s(),
-        },
-        Error::ConcurrentExecution {
-            statement_name: s(),
-        },
+        Error::IdempotencyConflict { statement_name: s() },
+        Error::ConcurrentExecution { statement_name: s() },
         Error::StatementNotFound(s()),
         Error::ScriptNotFound(s()),
         Error::Throttled(s()),
@@ -193,20 +179,11 @@ pub fn error_names() -> Vec<ErrorName> {
         Error::Configuration(s()),
         Error::Internal(s()),
     ];
-    let answered = [
-        Error::SubmitInterrupted,
-        Error::OutcomeUnknown(s()),
-        Error::ResultTooLarge(s()),
-        Error::ResultExpired(s()),
-    ];
+    let answered =
+        [Error::SubmitInterrupted, Error::OutcomeUnknown(s()), Error::ResultTooLarge(s()), Error::ResultExpired(s())];
     let mut names: Vec<ErrorName> = raised
         .iter()
-        .map(|e| ErrorName {
-            name: e.name(),
-            transient: e.transient(),
-            raised: true,
-            answered: false,
-        })
+        .map(|e| ErrorName { name: e.name(), transient: e.transient(), raised: true, answered: false })
         .collect();
     for error in &answered {
         match names.iter_mut().find(|n| n.name == error.name()) {
@@ -219,19 +196,9 @@ pub fn error_names() -> Vec<ErrorName> {
             }),
         }
     }
-    names.push(ErrorName {
-        name: crate::class::COMPATIBLE,
-        transient: false,
-        raised: false,
-        answered: true,
-    });
+    names.push(ErrorName { name: crate::class::COMPATIBLE, transient: false, raised: false, answered: true });
     for class in crate::class::Class::ALL {
-        names.push(ErrorName {
-            name: class.error_name(),
-            transient: class.transient(),
-            raised: false,
-            answered: true,
-        });
+        names.push(ErrorName { name: class.error_name(), transient: class.transient(), raised: false, answered: true });
     }
     names
 }

@@ -45,12 +45,7 @@ impl Message {
         let Some(detail) = event.get("detail").and_then(Value::as_object) else {
             return Self::Foreign("there is no detail");
         };
-        let text = |name: &str| {
-            detail
-                .get(name)
-                .and_then(Value::as_str)
-                .filter(|t| !t.is_empty())
-        };
+        let text = |name: &str| detail.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
         let Some(statement_name) = text("statementName") else {
             return Self::Foreign("there is no statementName");
         };
@@ -129,27 +124,12 @@ mod tests {
     fn the_rest_is_dropped_or_kept_for_a_person() {
         let cases = [
             ("nonsense", false),
-            (
-                r#"{"detail":{"statementName":"prod/x","state":"FINISHED"}}"#,
-                false,
-            ),
-            (
-                r#"{"detail":{"statementName":"prod/x","statementId":"i"}}"#,
-                false,
-            ),
+            (r#"{"detail":{"statementName":"prod/x","state":"FINISHED"}}"#, false),
+            (r#"{"detail":{"statementName":"prod/x","statementId":"i"}}"#, false),
             (r#"{"detail":{"statementId":"i","state":"FINISHED"}}"#, true),
-            (
-                r#"{"detail":{"statementName":"","statementId":"i","state":"FINISHED"}}"#,
-                true,
-            ),
-            (
-                r#"{"detail":{"statementName":"prod-eu/x","statementId":"i","state":"FINISHED"}}"#,
-                true,
-            ),
-            (
-                r#"{"detail":{"statementName":"prod/x","statementId":"i","state":"STARTED"}}"#,
-                true,
-            ),
+            (r#"{"detail":{"statementName":"","statementId":"i","state":"FINISHED"}}"#, true),
+            (r#"{"detail":{"statementName":"prod-eu/x","statementId":"i","state":"FINISHED"}}"#, true),
+            (r#"{"detail":{"statementName":"prod/x","statementId":"i","state":"STARTED"}}"#, true),
             ("{}", true),
             ("[]", true),
         ];

@@ -18,16 +18,8 @@ pub(crate) struct Fields<'a> {
 
 impl Fields<'_> {
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Error> {
-        match self
-            .object
-            .keys()
-            .find(|name| !known.contains(&name.as_str()))
-        {
-            Some(unknown) => Err(Error::invalid(
-                short(unknown),
-                "is unknown here",
-                known.join(", "),
-            )),
+        match self.object.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(unknown) => Err(Error::invalid(short(unknown), "is unknown here", known.join(", "))),
             None => Ok(()),
         }
     }
@@ -41,18 +33,12 @@ impl Fields<'_> {
         let allowed = || format!("text of 1 to {longest} characters");
         match self.value(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => {
-                Err(Error::invalid(name, "is empty", allowed()))
-            }
+            Some(Value::String(text)) if text.is_empty() => Err(Error::invalid(name, "is empty", allowed())),
             Some(Value::String(text)) if text.chars().count() > longest => {
                 Err(Error::invalid(name, "is too long", allowed()))
             }
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(Error::invalid(
-                name,
-                format!("is {}", kind(other)),
-                allowed(),
-            )),
+            Some(other) => Err(Error::invalid(name, format!("is {}", kind(other)), allowed())),
         }
     }
 
@@ -64,43 +50,25 @@ impl Fields<'_> {
                     && arn.contains(":states:")
                     && (arn.contains(":execution:") || arn.contains(":express:"))) =>
             {
-                Err(Error::invalid(
-                    name,
-                    "is no execution's ARN",
-                    "$$.Execution.Id of the state machine",
-                ))
+                Err(Error::invalid(name, "is no execution's ARN", "$$.Execution.Id of the state machine"))
             }
             _ => Ok(()),
         }?;
         Ok(arn)
     }
 
-    pub(crate) fn choice<'c>(
-        &self,
-        name: &str,
-        choices: &[&'c str],
-    ) -> Result<Option<&'c str>, Error> {
+    pub(crate) fn choice<'c>(&self, name: &str, choices: &[&'c str]) -> Result<Option<&'c str>, Error> {
         match self.value(name) {
             None => Ok(None),
             Some(value) => match choices.iter().find(|c| value.as_str() == Some(c)) {
                 Some(choice) => Ok(Some(choice)),
-                None => Err(Error::invalid(
-                    name,
-                    format!("is {}", shown(value)),
-                    choices.join(", "),
-                )),
+                None => Err(Error::invalid(name, format!("is {}", shown(value)), choices.join(", "))),
             },
         }
     }
 
     pub(crate) fn format(&self) -> Result<Option<Format>, Error> {
-        Ok(self.choice("resultFormat", &["JSON", "CSV"])?.map(|f| {
-            if f == "CSV" {
-                Format::Csv
-            } else {
-                Format::Json
-            }
-        }))
+        Ok(self.choice("resultFormat", &["JSON", "CSV"])?.map(|f| if f == "CSV" { Format::Csv } else { Format::Json }))
     }
 
     pub(crate) fn integer(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Error> {
@@ -111,11 +79,7 @@ impl Fields<'_> {
         };
         match number {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
-            _ => Err(Error::invalid(
-                name,
-                "is no such number",
-                format!("a whole number from {least} to {most}"),
-            )),
+            _ => Err(Error::invalid(name, "is no such number", format!("a whole number from {least} to {most}"))),
         }
     }
 
@@ -125,44 +89,23 @@ impl Fields<'_> {
         let key = self.value("scriptKey");
         match (text, list, key) {
             (Some(Value::String(text)), None, None) => Ok(Source::Text(text.clone())),
-            (Some(other), None, None) => Err(Error::invalid(
-                "sqlStatement",
-                format!("is {}", kind(other)),
-                "text",
-            )),
+            (Some(other), None, None) => Err(Error::invalid("sqlStatement", format!("is {}", kind(other)), "text")),
             (None, Some(Value::Array(entries)), None) => {
-                let texts: Option<Vec<String>> = entries
-                    .iter()
-                    .map(|e| e.as_str().map(str::to_owned))
-                    .collect();
+                let texts: Option<Vec<String>> = entries.iter().map(|e| e.as_str().map(str::to_owned)).collect();
                 texts.map(Source::List).ok_or_else(|| {
-                    Error::invalid(
-                        "sqlStatements",
-                        "holds something other than text",
-                        "a list of 1 to 40 texts",
-                    )
+                    Error::invalid("sqlStatements", "holds something other than text", "a list of 1 to 40 texts")
                 })
             }
-            (None, Some(other), None) => Err(Error::invalid(
-                "sqlStatements",
-                format!("is {}", kind(other)),
-                "a list of 1 to 40 texts",
-            )),
+            (None, Some(other), None) => {
+                Err(Error::invalid("sqlStatements", format!("is {}", kind(other)), "a list of 1 to 40 texts"))
+            }
             (None, None, Some(_)) => match self.text("scriptKey", 1_024)? {
                 Some(key) => Ok(Source::Script(key)),
                 None => Err(Error::invalid("scriptKey", "is missing", SOURCES)),
             },
             (None, None, None) => Err(Error::invalid("sqlStatement", "is missing", SOURCES)),
-            (Some(_), Some(_), _) => Err(Error::invalid(
-                "sqlStatements",
-                "stands beside sqlStatement",
-                SOURCES,
-            )),
-            (_, _, Some(_)) => Err(Error::invalid(
-                "scriptKey",
-                "stands beside other SQL",
-                SOURCES,
-            )),
+            (Some(_), Some(_), _) => Err(Error::invalid("sqlStatements", "stands beside sqlStatement", SOURCES)),
+            (_, _, Some(_)) => Err(Error::invalid("scriptKey", "stands beside other SQL", SOURCES)),
         }
     }
 
@@ -172,30 +115,16 @@ impl Fields<'_> {
         let allowed = "an object of names and values, or a list of {name, value}";
         let pairs: Vec<(String, &Value)> = match self.value("parameters") {
             None => return Ok(BTreeMap::new()),
-            Some(Value::Object(object)) => object
-                .iter()
-                .map(|(name, value)| (name.clone(), value))
-                .collect(),
+            Some(Value::Object(object)) => object.iter().map(|(name, value)| (name.clone(), value)).collect(),
             Some(Value::Array(list)) => {
                 let mut pairs = Vec::new();
                 for (index, entry) in list.iter().enumerate() {
                     let path = format!("parameters[{index}]");
                     let Some(object) = entry.as_object() else {
-                        return Err(Error::invalid(
-                            path,
-                            format!("is {}", kind(entry)),
-                            "{name, value}",
-                        ));
+                        return Err(Error::invalid(path, format!("is {}", kind(entry)), "{name, value}"));
                     };
-                    if let Some(unknown) = object
-                        .keys()
-                        .find(|k| !["name", "value"].contains(&k.as_str()))
-                    {
-                        return Err(Error::invalid(
-                            format!("{path}.{}", short(unknown)),
-                            "is unknown",
-                            "name, value",
-                        ));
+                    if let Some(unknown) = object.keys().find(|k| !["name", "value"].contains(&k.as_str())) {
+                        return Err(Error::invalid(format!("{path}.{}", short(unknown)), "is unknown", "name, value"));
                     }
                     let Some(name) = object.get("name").and_then(Value::as_str) else {
                         return Err(Error::invalid(
@@ -209,22 +138,14 @@ impl Fields<'_> {
                 pairs
             }
             Some(other) => {
-                return Err(Error::invalid(
-                    "parameters",
-                    format!("is {}", kind(other)),
-                    allowed,
-                ));
+                return Err(Error::invalid("parameters", format!("is {}", kind(other)), allowed));
             }
         };
         let mut parameters = BTreeMap::new();
         for (name, value) in pairs {
             let path = format!("parameters.{}", short(&name));
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                return Err(Error::invalid(
-                    path,
-                    "is no parameter name",
-                    "letters, digits and underscores",
-                ));
+                return Err(Error::invalid(path, "is no parameter name", "letters, digits and underscores"));
             }
             let text = match value {
                 Value::String(text) if text.is_empty() => {
@@ -245,11 +166,7 @@ impl Fields<'_> {
                     ));
                 }
                 other => {
-                    return Err(Error::invalid(
-                        path,
-                        format!("is {}", kind(other)),
-                        "text, a number or a boolean",
-                    ));
+                    return Err(Error::invalid(path, format!("is {}", kind(other)), "text, a number or a boolean"));
                 }
             };
             if parameters.insert(name, text).is_some() {
@@ -273,10 +190,7 @@ fn kind(value: &Value) -> &'static str {
 
 /// A choice's value for a message: a short word as it stands, never a longer text that could be anything.
 fn shown(value: &Value) -> String {
-    value
-        .as_str()
-        .filter(|t| t.len() <= 32)
-        .map_or_else(|| kind(value).to_owned(), |t| format!("{t:?}"))
+    value.as_str().filter(|t| t.len() <= 32).map_or_else(|| kind(value).to_owned(), |t| format!("{t:?}"))
 }
 
 /// A field or action name, cut: it comes from outside.
@@ -288,19 +202,15 @@ pub(crate) fn is_uuid(text: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
     parts.len() == 5
-        && parts.iter().zip(lengths).all(|(part, n)| {
-            part.len() == n
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+        && parts
+            .iter()
+            .zip(lengths)
+            .all(|(part, n)| part.len() == n && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 pub(crate) fn is_statement_id(text: &str) -> bool {
     match text.split_once(':') {
         None => is_uuid(text),
-        Some((id, index)) => {
-            is_uuid(id) && index.len() <= 2 && index.bytes().all(|b| b.is_ascii_digit())
-        }
+        Some((id, index)) => is_uuid(id) && index.len() <= 2 && index.bytes().all(|b| b.is_ascii_digit()),
     }
 }

@@ -20,10 +20,7 @@ pub enum TaskState {
 /// Looks for the task whose token has this hash among the newest events of a history, in any order.
 #[must_use]
 pub fn task_state(events: &[HistoryEvent], token_hash: &str) -> TaskState {
-    let Some(scheduled) = events
-        .iter()
-        .find(|e| e.kind == "TaskScheduled" && holds_token(e, token_hash))
-    else {
+    let Some(scheduled) = events.iter().find(|e| e.kind == "TaskScheduled" && holds_token(e, token_hash)) else {
         return TaskState::NotSeen;
     };
     let ended = events.iter().any(|event| {
@@ -31,11 +28,7 @@ pub fn task_state(events: &[HistoryEvent], token_hash: &str) -> TaskState {
             && !matches!(event.kind.as_str(), "TaskStarted" | "TaskSubmitted")
             && descends(events, event, scheduled.id)
     });
-    if ended {
-        TaskState::Over
-    } else {
-        TaskState::Waiting
-    }
+    if ended { TaskState::Over } else { TaskState::Waiting }
 }
 
 /// Whether the chain of previous events leads to `ancestor`. Ids only fall along it, so it ends.
@@ -53,10 +46,7 @@ fn descends(events: &[HistoryEvent], event: &HistoryEvent, ancestor: i64) -> boo
 }
 
 fn holds_token(event: &HistoryEvent, token_hash: &str) -> bool {
-    let parameters = event
-        .parameters
-        .as_deref()
-        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let parameters = event.parameters.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     parameters.is_some_and(|value| any_string(&value, &|text| key::token(text) == token_hash))
 }
 
@@ -96,19 +86,10 @@ mod tests {
         assert_eq!(task_state(&base, &key::token("two")), TaskState::NotSeen);
         // Another branch's events change nothing.
         let mut branch = base.clone();
-        branch.extend([
-            event(6, 2, "TaskScheduled", Some("two")),
-            event(7, 6, "TaskTimedOut", None),
-        ]);
+        branch.extend([event(6, 2, "TaskScheduled", Some("two")), event(7, 6, "TaskTimedOut", None)]);
         assert_eq!(task_state(&branch, &hash), TaskState::Waiting);
         assert_eq!(task_state(&branch, &key::token("two")), TaskState::Over);
-        for kind in [
-            "TaskTimedOut",
-            "TaskFailed",
-            "TaskSucceeded",
-            "TaskSubmitFailed",
-            "TaskStateAborted",
-        ] {
+        for kind in ["TaskTimedOut", "TaskFailed", "TaskSucceeded", "TaskSubmitFailed", "TaskStateAborted"] {
             let mut over = branch.clone();
             over.push(event(8, 5, kind, None));
             over.reverse();

@@ -47,24 +47,14 @@ pub fn token(task_token: &str) -> String {
 /// The lock that one SQL on one target takes; `sql` is in normal form.
 #[must_use]
 pub fn lock(target: &str, sql: &[String]) -> String {
-    format!(
-        "lock#{}",
-        hash(
-            ["lock", target]
-                .into_iter()
-                .chain(sql.iter().map(String::as_str))
-        )
-    )
+    format!("lock#{}", hash(["lock", target].into_iter().chain(sql.iter().map(String::as_str))))
 }
 
 /// A custom resource's PhysicalResourceId. It never changes over the resource's life, so that an update never makes
 /// CloudFormation delete the "old" one.
 #[must_use]
 pub fn physical_id(stack_id: &str, logical_id: &str) -> String {
-    format!(
-        "redshift-{}",
-        &hash(["resource", stack_id, logical_id])[..32]
-    )
+    format!("redshift-{}", &hash(["resource", stack_id, logical_id])[..32])
 }
 
 /// The Data API's StatementName of one attempt: `<stack>/<row>.<attempt>`.
@@ -76,23 +66,15 @@ pub fn statement_name(stack: &str, row: &str, attempt: u32) -> String {
 /// Row and attempt of a statement name of this stack; nothing for a foreign name.
 #[must_use]
 pub fn parse_statement_name<'a>(stack: &str, name: &'a str) -> Option<(&'a str, u32)> {
-    let (row, attempt) = name
-        .strip_prefix(stack)?
-        .strip_prefix('/')?
-        .rsplit_once('.')?;
-    let attempt = attempt
-        .parse()
-        .ok()
-        .filter(|n: &u32| *n > 0 && attempt == n.to_string())?;
+    let (row, attempt) = name.strip_prefix(stack)?.strip_prefix('/')?.rsplit_once('.')?;
+    let attempt = attempt.parse().ok().filter(|n: &u32| *n > 0 && attempt == n.to_string())?;
     (row.len() == 64 && row.bytes().all(|b| b.is_ascii_hexdigit())).then_some((row, attempt))
 }
 
 /// Which of the index's shards an open row stands in: the load of one moment spreads over [`SHARDS`] partitions.
 #[must_use]
 pub fn shard(row: &str) -> u8 {
-    row.bytes()
-        .fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
-        % SHARDS
+    row.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % SHARDS
 }
 
 /// The number of shards of the index of open rows.
@@ -112,10 +94,7 @@ mod tests {
     #[test]
     fn only_own_names_are_read() {
         let row = row("prod", "k");
-        assert_eq!(
-            parse_statement_name("prod", &statement_name("prod", &row, 12)),
-            Some((row.as_str(), 12))
-        );
+        assert_eq!(parse_statement_name("prod", &statement_name("prod", &row, 12)), Some((row.as_str(), 12)));
         for name in [
             statement_name("prod-eu", &row, 1),
             format!("prod/{row}"),
@@ -132,8 +111,7 @@ mod tests {
 
     #[test]
     fn shards_are_all_used() {
-        let used: std::collections::BTreeSet<u8> =
-            (0..200).map(|n| shard(&row("s", &n.to_string()))).collect();
+        let used: std::collections::BTreeSet<u8> = (0..200).map(|n| shard(&row("s", &n.to_string()))).collect();
         assert_eq!(used.len(), usize::from(SHARDS));
     }
 }

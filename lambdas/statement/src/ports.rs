@@ -265,11 +265,7 @@ pub trait Tasks: Send + Sync {
     /// DescribeExecution.
     async fn execution(&self, arn: &str) -> Outcome<Execution>;
     /// GetExecutionHistory, newest first, with data; the next page's token comes back.
-    async fn history(
-        &self,
-        arn: &str,
-        next: Option<&str>,
-    ) -> Outcome<(Vec<HistoryEvent>, Option<String>)>;
+    async fn history(&self, arn: &str, next: Option<&str>) -> Outcome<(Vec<HistoryEvent>, Option<String>)>;
 }
 
 /// The completion queue.

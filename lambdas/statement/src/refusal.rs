@@ -18,29 +18,16 @@ pub enum SubmitFailure {
 pub fn of_submit(failure: &Failure) -> SubmitFailure {
     let message = message(failure);
     let text = failure.message.to_ascii_lowercase();
-    let throttled = [
-        "rate exceeded",
-        "throttl",
-        "too many requests",
-        "request limit",
-        "reduce your request rate",
-    ]
-    .iter()
-    .any(|needle| text.contains(needle));
-    let busy = text.contains("session")
-        && [
-            "busy",
-            "in use",
-            "already running",
-            "another statement",
-            "one statement at a time",
-        ]
+    let throttled = ["rate exceeded", "throttl", "too many requests", "request limit", "reduce your request rate"]
         .iter()
-        .any(|n| text.contains(n));
+        .any(|needle| text.contains(needle));
+    let busy = text.contains("session")
+        && ["busy", "in use", "already running", "another statement", "one statement at a time"]
+            .iter()
+            .any(|n| text.contains(n));
     SubmitFailure::Refused(match (failure.kind, failure.code.as_str()) {
         // The statement may exist: both carry a StatementId (Data API reference).
-        (FailureKind::Unknown, _)
-        | (_, "ExecuteStatementException" | "BatchExecuteStatementException") => {
+        (FailureKind::Unknown, _) | (_, "ExecuteStatementException" | "BatchExecuteStatementException") => {
             return SubmitFailure::Unknown;
         }
         (_, "ActiveStatementsExceededException") => Error::ActiveStatementsExceeded(message),
@@ -84,84 +71,30 @@ mod tests {
     fn refusals_have_names_that_tell_transient_from_permanent() {
         use FailureKind::{Denied, NotFound, Refused, Throttled, Unavailable, Unknown};
         let cases = [
-            (
-                Throttled,
-                "ThrottlingException",
-                "Rate exceeded",
-                Some(("Throttled", true)),
-            ),
-            (
-                Refused,
-                "ValidationException",
-                "Rate exceeded",
-                Some(("Throttled", true)),
-            ),
-            (
-                Refused,
-                "ValidationException",
-                "Request was throttled",
-                Some(("Throttled", true)),
-            ),
+            (Throttled, "ThrottlingException", "Rate exceeded", Some(("Throttled", true))),
+            (Refused, "ValidationException", "Rate exceeded", Some(("Throttled", true))),
+            (Refused, "ValidationException", "Request was throttled", Some(("Throttled", true))),
             (
                 Refused,
                 "ActiveStatementsExceededException",
                 "Active statements exceeded",
                 Some(("ActiveStatementsExceeded", true)),
             ),
-            (
-                Refused,
-                "ActiveSessionsExceededException",
-                "x",
-                Some(("ActiveSessionsExceeded", true)),
-            ),
-            (
-                Refused,
-                "ValidationException",
-                "Session is busy with another statement",
-                Some(("SessionBusy", true)),
-            ),
-            (
-                Refused,
-                "ValidationException",
-                "Database is missing",
-                Some(("ValidationFailed", false)),
-            ),
-            (
-                Denied,
-                "AccessDeniedException",
-                "not authorized",
-                Some(("AccessDenied", false)),
-            ),
-            (
-                NotFound,
-                "ResourceNotFoundException",
-                "no such cluster",
-                Some(("TargetNotFound", false)),
-            ),
-            (
-                Unavailable,
-                "ServiceUnavailableException",
-                "",
-                Some(("ServiceUnavailable", true)),
-            ),
+            (Refused, "ActiveSessionsExceededException", "x", Some(("ActiveSessionsExceeded", true))),
+            (Refused, "ValidationException", "Session is busy with another statement", Some(("SessionBusy", true))),
+            (Refused, "ValidationException", "Database is missing", Some(("ValidationFailed", false))),
+            (Denied, "AccessDeniedException", "not authorized", Some(("AccessDenied", false))),
+            (NotFound, "ResourceNotFoundException", "no such cluster", Some(("TargetNotFound", false))),
+            (Unavailable, "ServiceUnavailableException", "", Some(("ServiceUnavailable", true))),
             (Unknown, "timeout", "", None),
             (Unknown, "InternalServerException", "", None),
             (Refused, "ExecuteStatementException", "", None),
         ];
         for (kind, code, text, expected) in cases {
-            let failure = Failure {
-                service: "redshift-data",
-                kind,
-                code: code.to_owned(),
-                message: text.to_owned(),
-            };
+            let failure = Failure { service: "redshift-data", kind, code: code.to_owned(), message: text.to_owned() };
             match (of_submit(&failure), expected) {
                 (SubmitFailure::Refused(error), Some((name, transient))) => {
-                    assert_eq!(
-                        (error.name(), error.transient()),
-                        (name, transient),
-                        "{code} {text}"
-                    );
+                    assert_eq!((error.name(), error.transient()), (name, transient), "{code} {text}");
                 }
                 (SubmitFailure::Unknown, None) => {}
                 (other, _) => panic!("{code} {text}: {other:?}"),

@@ -222,73 +222,39 @@ impl Request {
     /// [`Error::InvalidRequest`], naming field, problem and what is allowed.
     pub fn parse(event: &Value, allowed: &[Target]) -> Result<Self, Error> {
         let Some(object) = event.as_object() else {
-            return Err(Error::invalid(
-                "request",
-                "is not a JSON object",
-                "a JSON object",
-            ));
+            return Err(Error::invalid("request", "is not a JSON object", "a JSON object"));
         };
-        let fields = Fields {
-            object,
-            strings: false,
-        };
+        let fields = Fields { object, strings: false };
         let action = match fields.text("action", 64)? {
             Some(action) => action,
-            None if ["sqlStatement", "sqlStatements", "scriptKey"]
-                .iter()
-                .any(|f| object.contains_key(*f)) =>
-            {
+            None if ["sqlStatement", "sqlStatements", "scriptKey"].iter().any(|f| object.contains_key(*f)) => {
                 "executeStatement".to_owned()
             }
             None => {
-                return Err(Error::invalid(
-                    "action",
-                    "is missing and no SQL is given",
-                    ACTIONS,
-                ));
+                return Err(Error::invalid("action", "is missing and no SQL is given", ACTIONS));
             }
         };
         match action.as_str() {
-            "executeStatement" => {
-                Execute::read(&fields, Action::Execute, allowed).map(Self::Execute)
-            }
-            "executeSingletonStatement" => {
-                Execute::read(&fields, Action::Singleton, allowed).map(Self::Execute)
-            }
-            "batchExecuteStatement" => {
-                Execute::read(&fields, Action::Batch, allowed).map(Self::Execute)
-            }
+            "executeStatement" => Execute::read(&fields, Action::Execute, allowed).map(Self::Execute),
+            "executeSingletonStatement" => Execute::read(&fields, Action::Singleton, allowed).map(Self::Execute),
+            "batchExecuteStatement" => Execute::read(&fields, Action::Batch, allowed).map(Self::Execute),
             "describeStatement" => Reference::read(&fields, &[]).map(Self::Describe),
             "cancelStatement" => Reference::read(&fields, &[]).map(Self::Cancel),
             "getStatementResult" => {
                 let statement = Reference::read(&fields, &["nextToken", "resultFormat"])?;
                 let next_token = fields.text("nextToken", 2_048)?;
                 let format = fields.format()?.unwrap_or(Format::Json);
-                Ok(Self::Result(ResultPage {
-                    statement,
-                    next_token,
-                    format,
-                }))
+                Ok(Self::Result(ResultPage { statement, next_token, format }))
             }
-            other => Err(Error::invalid(
-                "action",
-                format!("{} is unknown", short(other)),
-                ACTIONS,
-            )),
+            other => Err(Error::invalid("action", format!("{} is unknown", short(other)), ACTIONS)),
         }
     }
 }
 
 impl Execute {
     /// Reads the SQL part of a custom resource, whose values all arrive as text.
-    pub(crate) fn from_properties(
-        object: &Map<String, Value>,
-        allowed: &[Target],
-    ) -> Result<Self, Error> {
-        let fields = Fields {
-            object,
-            strings: true,
-        };
+    pub(crate) fn from_properties(object: &Map<String, Value>, allowed: &[Target]) -> Result<Self, Error> {
+        let fields = Fields { object, strings: true };
         for forbidden in ["taskToken", "executionArn", "idempotencyKey"] {
             if object.contains_key(forbidden) {
                 return Err(Error::invalid(
@@ -330,11 +296,7 @@ impl Execute {
         };
         let format = fields.format()?;
         if result == ResultMode::Inline && format == Some(Format::Csv) {
-            return Err(Error::invalid(
-                "resultFormat",
-                "CSV stands beside result inline",
-                "JSON, or result none",
-            ));
+            return Err(Error::invalid("resultFormat", "CSV stands beside result inline", "JSON, or result none"));
         }
         let session_id = fields.text("sessionId", 64)?;
         if let Some(id) = &session_id
@@ -444,50 +406,26 @@ impl Execute {
                     statements.extend(found.into_iter().map(str::to_owned));
                 }
                 // The database's own message tells more about a text that a person wrote as one statement.
-                Err(_) if !matches!(self.source, Source::Script(_)) => {
-                    statements.push(text.trim().to_owned())
-                }
+                Err(_) if !matches!(self.source, Source::Script(_)) => statements.push(text.trim().to_owned()),
                 Err(error) => {
-                    return Err(Error::invalid(
-                        field,
-                        error.to_string(),
-                        "a script whose quotes and comments end",
-                    ));
+                    return Err(Error::invalid(field, error.to_string(), "a script whose quotes and comments end"));
                 }
             }
         }
         if statements.is_empty() {
-            return Err(Error::invalid(
-                field,
-                "holds no statement",
-                "1 to 40 statements",
-            ));
+            return Err(Error::invalid(field, "holds no statement", "1 to 40 statements"));
         }
         if statements.len() > BATCH_LIMIT {
-            let problem = format!(
-                "holds {} statements, more than one batch takes",
-                statements.len()
-            );
+            let problem = format!("holds {} statements, more than one batch takes", statements.len());
             let allowed = "1 to 40 statements; split the script at transaction boundaries into several requests, or put the \
                            statements into a stored procedure and CALL it: a transaction is never cut silently";
             return Err(Error::invalid(field, problem, allowed));
         }
         if let Some(long) = statements.iter().position(|s| s.len() > TEXT_LIMIT) {
-            let problem = format!(
-                "statement {} has {} bytes",
-                long + 1,
-                statements[long].len()
-            );
-            return Err(Error::invalid(
-                field,
-                problem,
-                format!("at most {TEXT_LIMIT} bytes of text in a statement"),
-            ));
+            let problem = format!("statement {} has {} bytes", long + 1, statements[long].len());
+            return Err(Error::invalid(field, problem, format!("at most {TEXT_LIMIT} bytes of text in a statement")));
         }
-        let used: Vec<String> = statements
-            .iter()
-            .flat_map(|s| script::parameters(s))
-            .collect();
+        let used: Vec<String> = statements.iter().flat_map(|s| script::parameters(s)).collect();
         if let Some(unused) = self.parameters.keys().find(|name| !used.contains(name)) {
             return Err(Error::invalid(
                 format!("parameters.{unused}"),
@@ -514,19 +452,13 @@ impl Reference {
                 "arn:aws:states:::lambda:invoke without .waitForTaskToken, and no taskToken",
             ));
         }
-        let known: Vec<&str> = ["action", "statementId", "executionArn"]
-            .iter()
-            .chain(more)
-            .copied()
-            .collect();
+        let known: Vec<&str> = ["action", "statementId", "executionArn"].iter().chain(more).copied().collect();
         fields.only(&known)?;
         let arn = fields.arn("executionArn")?;
         match (fields.text("statementId", 64)?, arn) {
-            (None, _) => Err(Error::invalid(
-                "statementId",
-                "is missing",
-                "a statement id, or LATEST with executionArn",
-            )),
+            (None, _) => {
+                Err(Error::invalid("statementId", "is missing", "a statement id, or LATEST with executionArn"))
+            }
             (Some(id), Some(arn)) if id == "LATEST" => Ok(Self::LatestOf(arn)),
             (Some(id), None) if id == "LATEST" => Err(Error::invalid(
                 "executionArn",

@@ -61,11 +61,7 @@ impl ResourceRequest {
     /// [`Error::InvalidRequest`] if there is nobody to answer.
     pub fn envelope(event: &Value) -> Result<Self, Error> {
         let text = |name: &str| {
-            let value = event
-                .get(name)
-                .and_then(Value::as_str)
-                .filter(|t| !t.is_empty())
-                .map(str::to_owned);
+            let value = event.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
             value.ok_or_else(|| Error::invalid(name, "is missing", "what CloudFormation sends"))
         };
         let kind = match text("RequestType")?.as_str() {
@@ -73,11 +69,7 @@ impl ResourceRequest {
             "Update" => Kind::Update,
             "Delete" => Kind::Delete,
             _ => {
-                return Err(Error::invalid(
-                    "RequestType",
-                    "is unknown",
-                    "Create, Update, Delete",
-                ));
+                return Err(Error::invalid("RequestType", "is unknown", "Create, Update, Delete"));
             }
         };
         Ok(Self {
@@ -88,23 +80,14 @@ impl ResourceRequest {
                 request_id: text("RequestId")?,
                 logical_id: text("LogicalResourceId")?,
             },
-            properties: event
-                .get("ResourceProperties")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            properties: event.get("ResourceProperties").and_then(Value::as_object).cloned().unwrap_or_default(),
         })
     }
 
     /// The idempotency key: CloudFormation's request, however often it is delivered.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        key::hash([
-            "resource",
-            &self.resource.stack_id,
-            &self.resource.logical_id,
-            &self.resource.request_id,
-        ])
+        key::hash(["resource", &self.resource.stack_id, &self.resource.logical_id, &self.resource.request_id])
     }
 
     /// The SQL for this request, if there is any. All three parts are checked every time: what is wrong with the delete
@@ -148,8 +131,7 @@ impl ResourceRequest {
                     ));
                 }
             }
-            let execute =
-                Execute::from_properties(&object, allowed).map_err(|error| within(part, error))?;
+            let execute = Execute::from_properties(&object, allowed).map_err(|error| within(part, error))?;
             if part == self.part() {
                 found = Some(execute);
             }
@@ -175,15 +157,9 @@ impl ResourceRequest {
 
 fn within(part: &str, error: Error) -> Error {
     match error {
-        Error::InvalidRequest {
-            field,
-            problem,
-            allowed,
-        } => Error::InvalidRequest {
-            field: format!("{part}.{field}"),
-            problem,
-            allowed,
-        },
+        Error::InvalidRequest { field, problem, allowed } => {
+            Error::InvalidRequest { field: format!("{part}.{field}"), problem, allowed }
+        }
         other => other,
     }
 }
@@ -204,10 +180,8 @@ pub fn answer(resource: &Resource, verdict: &Verdict) -> String {
             body["Reason"] = json!(reason);
         }
         if let Verdict::Success(data) = verdict {
-            let data: Map<String, Value> = data
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), Value::String(v.clone())))
-                .collect();
+            let data: Map<String, Value> =
+                data.iter().map(|(k, v)| ((*k).to_owned(), Value::String(v.clone()))).collect();
             body["Data"] = Value::Object(data);
         }
         body.to_string()
@@ -245,44 +219,18 @@ mod tests {
         let properties = json!({"ServiceToken": "arn", "ServiceTimeout": "60", "create": "create table t (a int)",
             "delete": {"sqlStatement": "drop table t", "sessionKeepAliveSeconds": "60"}, "errorNames": "detailed"});
         let create = sql("Create", &properties).ok().flatten().map(|e| e.source);
-        assert_eq!(
-            create,
-            Some(crate::request::Source::Text(
-                "create table t (a int)".to_owned()
-            ))
-        );
+        assert_eq!(create, Some(crate::request::Source::Text("create table t (a int)".to_owned())));
         assert_eq!(sql("Update", &properties), Ok(None));
-        assert_eq!(
-            sql("Delete", &properties)
-                .ok()
-                .flatten()
-                .and_then(|e| e.session_keep_alive),
-            Some(60)
-        );
+        assert_eq!(sql("Delete", &properties).ok().flatten().and_then(|e| e.session_keep_alive), Some(60));
         let bad = [
             (json!({}), "create"),
-            (
-                json!({"create": "select 1", "delete": {"sqlStatment": "x"}}),
-                "delete.sqlStatment",
-            ),
-            (
-                json!({"create": "select 1", "delete": {}}),
-                "delete.sqlStatement",
-            ),
+            (json!({"create": "select 1", "delete": {"sqlStatment": "x"}}), "delete.sqlStatment"),
+            (json!({"create": "select 1", "delete": {}}), "delete.sqlStatement"),
             (json!({"create": 5}), "create"),
-            (
-                json!({"create": {"sqlStatement": "select 1", "taskToken": "t"}}),
-                "create.taskToken",
-            ),
-            (
-                json!({"create": {"action": "cancelStatement", "statementId": "LATEST"}}),
-                "create.action",
-            ),
+            (json!({"create": {"sqlStatement": "select 1", "taskToken": "t"}}), "create.taskToken"),
+            (json!({"create": {"action": "cancelStatement", "statementId": "LATEST"}}), "create.action"),
             (json!({"sqlStatement": "select 1"}), "sqlStatement"),
-            (
-                json!({"create": "select 1", "Create": "select 1"}),
-                "create.Create",
-            ),
+            (json!({"create": "select 1", "Create": "select 1"}), "create.Create"),
         ];
         for (properties, path) in bad {
             for kind in ["Create", "Update", "Delete"] {
@@ -298,23 +246,11 @@ mod tests {
 
     #[test]
     fn the_answer_fits_whatever_the_reason() {
-        let resource = Resource {
-            stack_id: "s".repeat(200),
-            request_id: "r".to_owned(),
-            logical_id: "l".to_owned(),
-        };
-        for reason in [
-            "short".to_owned(),
-            "x".repeat(100_000),
-            "\u{1}ä\"".repeat(5_000),
-        ] {
+        let resource = Resource { stack_id: "s".repeat(200), request_id: "r".to_owned(), logical_id: "l".to_owned() };
+        for reason in ["short".to_owned(), "x".repeat(100_000), "\u{1}ä\"".repeat(5_000)] {
             let body = answer(&resource, &Verdict::Failed(reason.clone()));
             assert!(body.len() <= ANSWER_LIMIT, "{}", body.len());
-            assert!(
-                reason.len() < 100 || body.len() > ANSWER_LIMIT - 200,
-                "{}",
-                body.len()
-            );
+            assert!(reason.len() < 100 || body.len() > ANSWER_LIMIT - 200, "{}", body.len());
             let value: Value = serde_json::from_str(&body).unwrap_or_default();
             assert_eq!(value["Status"], "FAILED");
         }

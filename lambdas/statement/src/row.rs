@@ -33,15 +33,8 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Submitted,
-        Self::Finished,
-        Self::Failed,
-        Self::Aborted,
-        Self::Refused,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Submitted, Self::Finished, Self::Failed, Self::Aborted, Self::Refused, Self::Unknown];
 
     /// As the row spells it.
     #[must_use]
@@ -95,9 +88,7 @@ impl Callback {
     /// By the name that [`Callback::name`] gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::None, Self::Task, Self::Response]
-            .into_iter()
-            .find(|c| c.name() == name)
+        [Self::None, Self::Task, Self::Response].into_iter().find(|c| c.name() == name)
     }
 }
 
@@ -126,9 +117,7 @@ impl AnsweredAs {
     /// By the name that [`AnsweredAs::name`] gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Sent, Self::Gone, Self::Raised]
-            .into_iter()
-            .find(|a| a.name() == name)
+        [Self::Sent, Self::Gone, Self::Raised].into_iter().find(|a| a.name() == name)
     }
 }
 
@@ -291,21 +280,12 @@ impl Row {
     /// The row with one more write counted. Every row that is written went through this or [`Row::first`].
     #[must_use]
     pub fn next(&self) -> Self {
-        Self {
-            revision: self.revision + 1,
-            ..self.clone()
-        }
+        Self { revision: self.revision + 1, ..self.clone() }
     }
 
     /// The API has the statement, also where the attempt was believed refused.
     #[must_use]
-    pub fn submitted(
-        &self,
-        statement_id: &str,
-        session_id: Option<&str>,
-        db_user: Option<&str>,
-        now: i64,
-    ) -> Self {
+    pub fn submitted(&self, statement_id: &str, session_id: Option<&str>, db_user: Option<&str>, now: i64) -> Self {
         let mut row = self.next();
         row.open_since = row.open_since.or(Some(now));
         (row.ended_at, row.error, row.expires_at) = (None, None, None);
@@ -320,14 +300,7 @@ impl Row {
     /// The attempt is given up: it never ran (`Refused`), or nobody can tell (`Unknown`). With `raised` the caller hears
     /// it from the function itself, else an answer is still owed.
     #[must_use]
-    pub fn given_up(
-        &self,
-        status: Status,
-        error: &Error,
-        raised: bool,
-        now: i64,
-        retention_days: u32,
-    ) -> Self {
+    pub fn given_up(&self, status: Status, error: &Error, raised: bool, now: i64, retention_days: u32) -> Self {
         let mut row = self.next();
         row.status = status;
         row.ended_at = Some(now);
@@ -370,10 +343,7 @@ impl Row {
     /// The reconciler has looked after the waiting task.
     #[must_use]
     pub fn checked(&self, now: i64) -> Self {
-        Self {
-            checked_at: Some(now),
-            ..self.next()
-        }
+        Self { checked_at: Some(now), ..self.next() }
     }
 
     /// Whether to look after the waiting task again: at ages that double, at least every quarter of an hour.
@@ -428,9 +398,7 @@ impl Lock {
     #[must_use]
     pub fn stale(&self, holder: Option<&Row>) -> bool {
         holder.is_none_or(|row| {
-            row.attempt != self.attempt
-                || row.status.ended()
-                || row.lock.as_deref() != Some(&self.key)
+            row.attempt != self.attempt || row.status.ended() || row.lock.as_deref() != Some(&self.key)
         })
     }
 }

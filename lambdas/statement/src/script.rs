@@ -70,8 +70,7 @@ pub fn normalise(text: &str) -> String {
     let Ok(mut pieces) = lex(text) else {
         return text.trim().to_owned();
     };
-    while matches!(pieces.last(), Some(p) if matches!(p.kind, Kind::Blank | Kind::Comment | Kind::Semicolon))
-    {
+    while matches!(pieces.last(), Some(p) if matches!(p.kind, Kind::Blank | Kind::Comment | Kind::Semicolon)) {
         pieces.pop();
     }
     let mut normal = String::with_capacity(text.len());
@@ -108,16 +107,8 @@ pub fn parameters(text: &str) -> Vec<String> {
     };
     let mut names: Vec<String> = Vec::new();
     for (index, piece) in pieces.iter().enumerate() {
-        let colon = |i: usize| {
-            pieces
-                .get(i)
-                .is_some_and(|p| p.kind == Kind::Sign && &text[p.start..p.end] == ":")
-        };
-        if piece.kind == Kind::Word
-            && index > 0
-            && colon(index - 1)
-            && !(index > 1 && colon(index - 2))
-        {
+        let colon = |i: usize| pieces.get(i).is_some_and(|p| p.kind == Kind::Sign && &text[p.start..p.end] == ":");
+        if piece.kind == Kind::Word && index > 0 && colon(index - 1) && !(index > 1 && colon(index - 2)) {
             let name = &text[piece.start..piece.end];
             if name.is_ascii() && !names.iter().any(|n| n == name) {
                 names.push(name.to_owned());
@@ -145,12 +136,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str, escapes: bool) -> Self {
-        Self {
-            text,
-            bytes: text.as_bytes(),
-            escapes,
-            at: 0,
-        }
+        Self { text, bytes: text.as_bytes(), escapes, at: 0 }
     }
 
     fn run(mut self) -> Result<Vec<Piece>, Unterminated> {
@@ -158,11 +144,7 @@ impl<'a> Lexer<'a> {
         while self.at < self.bytes.len() {
             let start = self.at;
             let kind = self.piece()?;
-            pieces.push(Piece {
-                kind,
-                start,
-                end: self.at,
-            });
+            pieces.push(Piece { kind, start, end: self.at });
         }
         Ok(pieces)
     }
@@ -213,10 +195,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn unterminated(&self, what: &'static str, start: usize) -> Unterminated {
-        Unterminated {
-            what,
-            line: self.text[..start].matches('\n').count() + 1,
-        }
+        Unterminated { what, line: self.text[..start].matches('\n').count() + 1 }
     }
 
     fn block_comment(&mut self) -> Result<Kind, Unterminated> {
@@ -242,12 +221,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A doubled delimiter is closed and opened again, which comes to the same.
-    fn quoted(
-        &mut self,
-        delimiter: u8,
-        escapes: bool,
-        what: &'static str,
-    ) -> Result<Kind, Unterminated> {
+    fn quoted(&mut self, delimiter: u8, escapes: bool, what: &'static str) -> Result<Kind, Unterminated> {
         let start = self.at;
         self.at += 1;
         while self.at < self.bytes.len() {
@@ -269,10 +243,7 @@ impl<'a> Lexer<'a> {
     /// `$$…$$` or `$tag$…$tag$`; `$1` and a lone `$` are signs.
     fn dollar(&mut self) -> Result<Kind, Unterminated> {
         let start = self.at;
-        let tag = self.bytes[start + 1..]
-            .iter()
-            .take_while(|b| is_word(**b))
-            .count();
+        let tag = self.bytes[start + 1..].iter().take_while(|b| is_word(**b)).count();
         let closed = self.bytes.get(start + 1 + tag) == Some(&b'$');
         if !closed || self.peek(1).is_ascii_digit() {
             self.at += 1;
@@ -308,50 +279,23 @@ mod tests {
             ("select 1", &["select 1"]),
             ("select 1;select 2;", &["select 1", "select 2"]),
             ("select ';' ; select \";\"", &["select ';'", "select \";\""]),
-            (
-                "select 'it''s; so';select 2",
-                &["select 'it''s; so'", "select 2"],
-            ),
-            (
-                r"select 'it\'s; so';select 2",
-                &[r"select 'it\'s; so'", "select 2"],
-            ),
-            (
-                r"select E'it\'s; so';select 2",
-                &[r"select E'it\'s; so'", "select 2"],
-            ),
+            ("select 'it''s; so';select 2", &["select 'it''s; so'", "select 2"]),
+            (r"select 'it\'s; so';select 2", &[r"select 'it\'s; so'", "select 2"]),
+            (r"select E'it\'s; so';select 2", &[r"select E'it\'s; so'", "select 2"]),
             // Only the standard's rule ends this one.
             (r"select 'C:\';select 2", &[r"select 'C:\'", "select 2"]),
-            (
-                "select 1 -- ; no 'quote\n; select 2",
-                &["select 1 -- ; no 'quote", "select 2"],
-            ),
-            (
-                "/* ; /* ; */ ; */ select 1; select 2",
-                &["/* ; /* ; */ ; */ select 1", "select 2"],
-            ),
+            ("select 1 -- ; no 'quote\n; select 2", &["select 1 -- ; no 'quote", "select 2"]),
+            ("/* ; /* ; */ ; */ select 1; select 2", &["/* ; /* ; */ ; */ select 1", "select 2"]),
             (
                 "create procedure p() as $$ begin insert into t values (1); end; $$ language plpgsql; call p()",
-                &[
-                    "create procedure p() as $$ begin insert into t values (1); end; $$ language plpgsql",
-                    "call p()",
-                ],
+                &["create procedure p() as $$ begin insert into t values (1); end; $$ language plpgsql", "call p()"],
             ),
             (
                 "create procedure p() as $body$ begin execute $$ a; b $$; end; $body$ language plpgsql;call p()",
-                &[
-                    "create procedure p() as $body$ begin execute $$ a; b $$; end; $body$ language plpgsql",
-                    "call p()",
-                ],
+                &["create procedure p() as $body$ begin execute $$ a; b $$; end; $body$ language plpgsql", "call p()"],
             ),
-            (
-                "select a$1;select $1;select 2",
-                &["select a$1", "select $1", "select 2"],
-            ),
-            (
-                "select a$b$c; select d$b$e",
-                &["select a$b$c", "select d$b$e"],
-            ),
+            ("select a$1;select $1;select 2", &["select a$1", "select $1", "select 2"]),
+            ("select a$b$c; select d$b$e", &["select a$b$c", "select d$b$e"]),
             ("select '$$'; select '$$'", &["select '$$'", "select '$$'"]),
             ("select 'ä;ö'; select ä", &["select 'ä;ö'", "select ä"]),
             ("-- first\nselect 1;\n-- last", &["-- first\nselect 1"]),
@@ -367,11 +311,7 @@ mod tests {
             ("select 1;\nselect 'a", "a single-quoted literal", 2),
             ("select \"a", "a quoted identifier", 1),
             ("\n\n/* /* */", "a block comment", 3),
-            (
-                "create procedure p() as $x$ begin $$ end",
-                "a dollar quote",
-                1,
-            ),
+            ("create procedure p() as $x$ begin $$ end", "a dollar quote", 1),
         ];
         for (text, what, line) in cases {
             assert_eq!(split(text), Err(Unterminated { what, line }), "{text}");
@@ -405,7 +345,8 @@ mod tests {
 
     #[test]
     fn parameters_are_found_outside_of_quotes_comments_and_casts() {
-        let text = "select :a, b::int, ':c', \":d\", $$ :e $$ -- :f\n /* :g */ from t where x = :a and y=:b_2 and z = :1";
+        let text =
+            "select :a, b::int, ':c', \":d\", $$ :e $$ -- :f\n /* :g */ from t where x = :a and y=:b_2 and z = :1";
         assert_eq!(parameters(text), ["a", "b_2", "1"]);
     }
 
@@ -414,8 +355,7 @@ mod tests {
         let part = prop_oneof![
             Just("select".to_owned()),
             Just("x".to_owned()),
-            "[a-z0-9+*=<>.,() \n]{1,8}"
-                .prop_filter("no comment", |s| !s.contains("--") && !s.contains("/*")),
+            "[a-z0-9+*=<>.,() \n]{1,8}".prop_filter("no comment", |s| !s.contains("--") && !s.contains("/*")),
             "'([a-z;$\"\n-]|''){0,6}'",
             "\"[a-z;$'-]{1,6}\"",
             "\\$\\$[a-z;'\"-]{0,8}\\$\\$",
@@ -423,8 +363,7 @@ mod tests {
             "--[a-z;'\"$]{0,8}\n",
             "/\\*[a-z;'\"$]{0,8}\\*/",
         ];
-        proptest::collection::vec(part, 1..8)
-            .prop_map(|parts| format!("s {}", parts.join(" ")).trim().to_owned())
+        proptest::collection::vec(part, 1..8).prop_map(|parts| format!("s {}", parts.join(" ")).trim().to_owned())
     }
 
     proptest! {

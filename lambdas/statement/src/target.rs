@@ -36,13 +36,7 @@ pub struct Target {
 }
 
 /// The fields that make a target, wherever they come from: the environment, the allow-list, a request.
-pub const FIELDS: [&str; 5] = [
-    "clusterIdentifier",
-    "workgroupName",
-    "database",
-    "dbUser",
-    "secretArn",
-];
+pub const FIELDS: [&str; 5] = ["clusterIdentifier", "workgroupName", "database", "dbUser", "secretArn"];
 
 impl Target {
     /// Checks the five fields (empty counts as absent). Problems come as field name (one of [`FIELDS`]), problem, allowed.
@@ -52,8 +46,7 @@ impl Target {
     pub fn from_fields(
         mut field: impl FnMut(&str) -> Option<String>,
     ) -> Result<Self, Vec<(&'static str, &'static str, &'static str)>> {
-        let [cluster, workgroup, database, user, secret] =
-            FIELDS.map(|name| field(name).filter(|v| !v.is_empty()));
+        let [cluster, workgroup, database, user, secret] = FIELDS.map(|name| field(name).filter(|v| !v.is_empty()));
         let mut problems = Vec::new();
         let one = "exactly one of clusterIdentifier and workgroupName";
         let place = match (cluster, workgroup) {
@@ -91,30 +84,18 @@ impl Target {
             (None, None) => Login::Identity,
             (Some(user), None) => {
                 if matches!(place, Some(Place::Workgroup(_))) {
-                    problems.push((
-                        "dbUser",
-                        "stands beside workgroupName",
-                        "secretArn or nothing with a workgroup",
-                    ));
+                    problems.push(("dbUser", "stands beside workgroupName", "secretArn or nothing with a workgroup"));
                 }
                 Login::User(user)
             }
             (None, Some(secret)) => Login::Secret(secret),
             (Some(_), Some(_)) => {
-                problems.push((
-                    "dbUser",
-                    "stands beside secretArn",
-                    "one of dbUser and secretArn",
-                ));
+                problems.push(("dbUser", "stands beside secretArn", "one of dbUser and secretArn"));
                 Login::Identity
             }
         };
         match (place, database) {
-            (Some(place), Some(database)) if problems.is_empty() => Ok(Self {
-                place,
-                database,
-                login,
-            }),
+            (Some(place), Some(database)) if problems.is_empty() => Ok(Self { place, database, login }),
             _ => Err(problems),
         }
     }
@@ -130,25 +111,16 @@ impl Target {
         };
         for (name, value) in object {
             if !FIELDS.contains(&name.as_str()) {
-                return Err(Error::invalid(
-                    format!("{path}.{name}"),
-                    "is unknown",
-                    FIELDS.join(", "),
-                ));
+                return Err(Error::invalid(format!("{path}.{name}"), "is unknown", FIELDS.join(", ")));
             }
             if !value.is_string() {
-                return Err(Error::invalid(
-                    format!("{path}.{name}"),
-                    "is not text",
-                    "text",
-                ));
+                return Err(Error::invalid(format!("{path}.{name}"), "is not text", "text"));
             }
         }
-        Self::from_fields(|name| object.get(name).and_then(Value::as_str).map(str::to_owned))
-            .map_err(|problems| {
-                let (field, problem, allowed) = problems[0];
-                Error::invalid(format!("{path}.{field}"), problem, allowed)
-            })
+        Self::from_fields(|name| object.get(name).and_then(Value::as_str).map(str::to_owned)).map_err(|problems| {
+            let (field, problem, allowed) = problems[0];
+            Error::invalid(format!("{path}.{field}"), problem, allowed)
+        })
     }
 
     /// The target as one text, for hashes and the audit row.
@@ -170,23 +142,15 @@ impl Target {
 fn cluster_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.split('-').all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+        && name
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 fn workgroup_name(name: &str) -> bool {
     let plain = (3..=63).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    plain
-        || (name.len() <= 128
-            && name.starts_with("arn:aws")
-            && name.contains(":redshift-serverless:"))
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    plain || (name.len() <= 128 && name.starts_with("arn:aws") && name.contains(":redshift-serverless:"))
 }
 
 #[cfg(test)]
@@ -197,57 +161,27 @@ mod tests {
     #[test]
     fn targets_are_complete_and_free_of_contradictions() {
         let good = [
-            (
-                json!({"clusterIdentifier": "c-1", "database": "dev"}),
-                "cluster:c-1/dev",
-            ),
-            (
-                json!({"clusterIdentifier": "c", "database": "dev", "dbUser": "u"}),
-                "cluster:c/dev/user:u",
-            ),
+            (json!({"clusterIdentifier": "c-1", "database": "dev"}), "cluster:c-1/dev"),
+            (json!({"clusterIdentifier": "c", "database": "dev", "dbUser": "u"}), "cluster:c/dev/user:u"),
             (
                 json!({"workgroupName": "wg1", "database": "dev", "secretArn": "arn:s"}),
                 "workgroup:wg1/dev/secret:arn:s",
             ),
-            (
-                json!({"workgroupName": "wg1", "clusterIdentifier": "", "database": "dev"}),
-                "workgroup:wg1/dev",
-            ),
+            (json!({"workgroupName": "wg1", "clusterIdentifier": "", "database": "dev"}), "workgroup:wg1/dev"),
         ];
         for (value, text) in good {
-            assert_eq!(
-                Target::from_json(&value, "target").map(|t| t.describe()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(Target::from_json(&value, "target").map(|t| t.describe()), Ok(text.to_owned()));
         }
         let bad = [
             (json!([]), "target"),
             (json!({}), "target.clusterIdentifier"),
-            (
-                json!({"clusterIdentifier": "C", "database": "dev"}),
-                "target.clusterIdentifier",
-            ),
-            (
-                json!({"clusterIdentifier": "c--d", "database": "dev"}),
-                "target.clusterIdentifier",
-            ),
-            (
-                json!({"clusterIdentifier": "c", "workgroupName": "www", "database": "dev"}),
-                "target.workgroupName",
-            ),
+            (json!({"clusterIdentifier": "C", "database": "dev"}), "target.clusterIdentifier"),
+            (json!({"clusterIdentifier": "c--d", "database": "dev"}), "target.clusterIdentifier"),
+            (json!({"clusterIdentifier": "c", "workgroupName": "www", "database": "dev"}), "target.workgroupName"),
             (json!({"clusterIdentifier": "c"}), "target.database"),
-            (
-                json!({"workgroupName": "www", "database": "d", "dbUser": "u"}),
-                "target.dbUser",
-            ),
-            (
-                json!({"clusterIdentifier": "c", "database": "d", "dbUser": "u", "secretArn": "s"}),
-                "target.dbUser",
-            ),
-            (
-                json!({"clusterIdentifier": "c", "database": 5}),
-                "target.database",
-            ),
+            (json!({"workgroupName": "www", "database": "d", "dbUser": "u"}), "target.dbUser"),
+            (json!({"clusterIdentifier": "c", "database": "d", "dbUser": "u", "secretArn": "s"}), "target.dbUser"),
+            (json!({"clusterIdentifier": "c", "database": 5}), "target.database"),
             (json!({"cluster": "c"}), "target.cluster"),
         ];
         for (value, path) in bad {

@@ -37,16 +37,9 @@ impl Caller {
             None => key::caller("invocation", invocation_id),
         };
         Self {
-            callback: if request.task_token.is_some() {
-                Callback::Task
-            } else {
-                Callback::None
-            },
+            callback: if request.task_token.is_some() { Callback::Task } else { Callback::None },
             secret: request.task_token.clone(),
-            key: request
-                .idempotency_key
-                .clone()
-                .unwrap_or_else(|| hash.clone()),
+            key: request.idempotency_key.clone().unwrap_or_else(|| hash.clone()),
             hash,
             resource: None,
         }
@@ -71,15 +64,9 @@ async fn statements(ports: &Ports, request: &Execute) -> Result<Vec<String>, Err
     };
     match ports.assets.script(key).await {
         Ok(script) => request.resolve(Some(script)),
-        Err(failure) if failure.kind == FailureKind::NotFound => {
-            Err(Error::ScriptNotFound(key.clone()))
-        }
+        Err(failure) if failure.kind == FailureKind::NotFound => Err(Error::ScriptNotFound(key.clone())),
         Err(failure) if matches!(failure.code.as_str(), "TooLarge" | "Encoding") => {
-            Err(Error::invalid(
-                "scriptKey",
-                failure.message,
-                "a SQL file in UTF-8, of at most 40 statements",
-            ))
+            Err(Error::invalid("scriptKey", failure.message, "a SQL file in UTF-8, of at most 40 statements"))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -95,46 +82,22 @@ struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn new(
-        settings: &TaskerSettings,
-        request: &Execute,
-        caller: &'a Caller,
-        statements: Vec<String>,
-    ) -> Self {
+    fn new(settings: &TaskerSettings, request: &Execute, caller: &'a Caller, statements: Vec<String>) -> Self {
         let stack = &settings.common.stack;
         let normal: Vec<String> = statements.iter().map(|s| script::normalise(s)).collect();
-        let target = request
-            .target
-            .clone()
-            .unwrap_or_else(|| settings.target.clone());
+        let target = request.target.clone().unwrap_or_else(|| settings.target.clone());
         let place = match &request.session_id {
             Some(id) => format!("session:{id}"),
             None => target.describe(),
         };
         let batch = request.batch(statements.len()).then_some(request.mode);
         let mode = batch.map_or("single", Mode::name);
-        let keep = request
-            .session_keep_alive
-            .map(|s| s.to_string())
-            .unwrap_or_default();
+        let keep = request.session_keep_alive.map(|s| s.to_string()).unwrap_or_default();
         let format = request.format.map_or("", |f| f.name());
-        let fixed = [
-            request.action.name(),
-            place.as_str(),
-            mode,
-            keep.as_str(),
-            format,
-        ];
-        let parameters = request
-            .parameters
-            .iter()
-            .flat_map(|(name, value)| ["parameter", name.as_str(), value.as_str()]);
-        let request_hash = key::hash(
-            fixed
-                .into_iter()
-                .chain(parameters)
-                .chain(normal.iter().map(String::as_str)),
-        );
+        let fixed = [request.action.name(), place.as_str(), mode, keep.as_str(), format];
+        let parameters =
+            request.parameters.iter().flat_map(|(name, value)| ["parameter", name.as_str(), value.as_str()]);
+        let request_hash = key::hash(fixed.into_iter().chain(parameters).chain(normal.iter().map(String::as_str)));
         let ask = Ask {
             stack: stack.clone(),
             key: key::row(stack, &caller.key),
@@ -163,12 +126,7 @@ impl<'a> Order<'a> {
             client_token: String::new(),
             statement_name: String::new(),
         };
-        Self {
-            ask,
-            secret: caller.secret.as_deref(),
-            submission,
-            retention_days: settings.common.retention_days,
-        }
+        Self { ask, secret: caller.secret.as_deref(), submission, retention_days: settings.common.retention_days }
     }
 
     async fn place(&self, ports: &Ports) -> Result<Value, Error> {
@@ -188,13 +146,7 @@ impl<'a> Order<'a> {
         Err(Error::RowContended(self.ask.key.clone()))
     }
 
-    async fn follow(
-        &self,
-        ports: &Ports,
-        admission: Admission,
-        known: Option<&Row>,
-        now: i64,
-    ) -> Result<Step, Error> {
+    async fn follow(&self, ports: &Ports, admission: Admission, known: Option<&Row>, now: i64) -> Result<Step, Error> {
         let (row, next) = match (admission, known) {
             (Admission::Again(row), _) => (Some(row), Next::Submit { first: true }),
             (Admission::Resubmit(row), _) => (row, Next::Submit { first: false }),
@@ -218,10 +170,7 @@ impl<'a> Order<'a> {
             Next::Announce => {
                 // Also where the message may have been sent before and the function was cut off: a second one does nothing.
                 if row.owes_answer() {
-                    ports
-                        .queue
-                        .send(&finished_message(&row).to_string())
-                        .await?;
+                    ports.queue.send(&finished_message(&row).to_string()).await?;
                 }
                 Ok(Step::Done(reply(&row, true)))
             }
@@ -236,9 +185,7 @@ impl<'a> Order<'a> {
         let lock = Lock::of(&row, now).filter(|_| row.status == Status::Pending);
         let mut stale: Option<Lock> = None;
         for _ in 0..ROUNDS {
-            let change = lock.as_ref().map_or(LockChange::Leave, |lock| {
-                LockChange::Take(lock, stale.as_ref())
-            });
+            let change = lock.as_ref().map_or(LockChange::Leave, |lock| LockChange::Take(lock, stale.as_ref()));
             match (ports.rows.put(&row, change).await?, &lock) {
                 (Written::Done, _) => return Ok(Some(row)),
                 (Written::LockHeld, Some(lock)) => stale = self.stale(ports, lock).await?,
@@ -258,9 +205,7 @@ impl<'a> Order<'a> {
         if held.row == lock.row || held.stale(holder.as_ref()) {
             return Ok(Some(held));
         }
-        Err(Error::ConcurrentExecution {
-            statement_name: held.statement_name,
-        })
+        Err(Error::ConcurrentExecution { statement_name: held.statement_name })
     }
 
     async fn submit(&self, ports: &Ports, row: Row, first: bool) -> Result<Value, Error> {
@@ -294,12 +239,7 @@ impl<'a> Order<'a> {
     }
 
     /// Records the id. That it is recorded is a convenience from here on: the statement's name leads back to the row.
-    async fn record(
-        &self,
-        ports: &Ports,
-        mut row: Row,
-        submitted: &Submitted,
-    ) -> Result<Value, Error> {
+    async fn record(&self, ports: &Ports, mut row: Row, submitted: &Submitted) -> Result<Value, Error> {
         let attempt = row.attempt;
         for _ in 0..ROUNDS {
             let recorded = row.submitted(
@@ -344,17 +284,8 @@ impl<'a> Order<'a> {
         Ok(reply(&row, false))
     }
 
-    async fn withdraw(
-        &self,
-        ports: &Ports,
-        row: &Row,
-        submitted: &Submitted,
-    ) -> Result<Value, Error> {
-        tracing::error!(
-            row = row.key,
-            statement_id = submitted.id,
-            "submitted after it was given up; cancelling"
-        );
+    async fn withdraw(&self, ports: &Ports, row: &Row, submitted: &Submitted) -> Result<Value, Error> {
+        tracing::error!(row = row.key, statement_id = submitted.id, "submitted after it was given up; cancelling");
         ports.data.cancel(&submitted.id).await?;
         Err(Error::SubmitInterrupted)
     }
@@ -370,15 +301,8 @@ impl<'a> Order<'a> {
         match ports.rows.put(&refused, change).await {
             Ok(Written::Done) => {}
             // The reconciler gives it up later; the caller hears the reason now.
-            Ok(_) => tracing::warn!(
-                row = row.key,
-                "the row changed while the submit was refused"
-            ),
-            Err(failure) => tracing::warn!(
-                row = row.key,
-                code = failure.code,
-                "the refusal is not recorded"
-            ),
+            Ok(_) => tracing::warn!(row = row.key, "the row changed while the submit was refused"),
+            Err(failure) => tracing::warn!(row = row.key, code = failure.code, "the refusal is not recorded"),
         }
         Err(error)
     }
@@ -386,11 +310,7 @@ impl<'a> Order<'a> {
     async fn look_up(&self, ports: &Ports, row: Row, now: i64) -> Result<Step, Error> {
         let listed = ports.data.list(&row.statement_name).await?;
         if let Some(found) = listed.into_iter().find(|s| s.name == row.statement_name) {
-            let submitted = Submitted {
-                id: found.id,
-                session_id: None,
-                db_user: None,
-            };
+            let submitted = Submitted { id: found.id, session_id: None, db_user: None };
             return self.record(ports, row, &submitted).await.map(Step::Done);
         }
         let again = row.after_look_up(&self.ask, now)?;

@@ -51,8 +51,6 @@ async fn serve() -> Result<(), aws::RunError> {
     let clients = aws::clients::Clients::from_lookup(lookup)?;
     let ports = aws::ports(clients.into(), &settings.common, &services);
     let (ports, settings) = (&ports, &settings);
-    aws::serve(move |event, invocation| async move {
-        handle(ports, settings, &event, &invocation.request_id).await
-    })
-    .await
+    aws::serve(move |event, invocation| async move { handle(ports, settings, &event, &invocation.request_id).await })
+        .await
 }

@@ -11,11 +11,7 @@ const ANSWER_LIMIT: usize = 6 * 1024 * 1024 - 64 * 1024;
 
 pub(crate) async fn describe(ports: &Ports, statement: &Reference) -> Result<Value, Error> {
     let id = resolve(ports, statement).await?;
-    let description = ports
-        .data
-        .describe(&id)
-        .await
-        .map_err(|failure| failed(&id, failure))?;
+    let description = ports.data.describe(&id).await.map_err(|failure| failed(&id, failure))?;
     Ok(described(&description, true))
 }
 
@@ -28,9 +24,7 @@ pub(crate) async fn result(ports: &Ports, wanted: &ResultPage) -> Result<Value, 
         .map_err(|failure| failed(&id, failure))?;
     let output = paged(&id, page, wanted.format);
     if output.to_string().len() > ANSWER_LIMIT {
-        return Err(Error::ResultTooLarge(
-            "one page does not fit into 6 MB; UNLOAD the result".to_owned(),
-        ));
+        return Err(Error::ResultTooLarge("one page does not fit into 6 MB; UNLOAD the result".to_owned()));
     }
     Ok(output)
 }
@@ -43,16 +37,10 @@ pub(crate) async fn cancel(ports: &Ports, statement: &Reference) -> Result<Value
             tracing::info!(statement_id = id, cancelled = status, "cancel");
             return Ok(json!({"statementId": id, "Status": status}));
         }
-        Err(failure) if matches!(failure.kind, FailureKind::Refused | FailureKind::NotFound) => {
-            failure
-        }
+        Err(failure) if matches!(failure.kind, FailureKind::Refused | FailureKind::NotFound) => failure,
         Err(failure) => return Err(failed(&id, failure)),
     };
-    let description = ports
-        .data
-        .describe(&id)
-        .await
-        .map_err(|failure| failed(&id, failure))?;
+    let description = ports.data.describe(&id).await.map_err(|failure| failed(&id, failure))?;
     match description.status.as_str() {
         "FINISHED" | "FAILED" | "ABORTED" => {
             Ok(json!({"statementId": id, "Status": false, "state": description.status}))
@@ -67,24 +55,14 @@ async fn resolve(ports: &Ports, statement: &Reference) -> Result<String, Error> 
         Reference::LatestOf(arn) => arn,
     };
     let none = || Error::StatementNotFound(format!("the execution {arn} has no statement"));
-    let key = ports
-        .rows
-        .of_execution(arn, 1)
-        .await?
-        .into_iter()
-        .next()
-        .ok_or_else(none)?;
+    let key = ports.rows.of_execution(arn, 1).await?.into_iter().next().ok_or_else(none)?;
     let row = ports.rows.get(&key).await?.ok_or_else(none)?;
     if let Some(id) = row.statement_id {
         return Ok(id);
     }
     // The id may just not be recorded; the name was there before.
     let listed = ports.data.list(&row.statement_name).await?;
-    listed
-        .into_iter()
-        .find(|s| s.name == row.statement_name)
-        .map(|s| s.id)
-        .ok_or_else(none)
+    listed.into_iter().find(|s| s.name == row.statement_name).map(|s| s.id).ok_or_else(none)
 }
 
 fn failed(id: &str, failure: Failure) -> Error {
@@ -105,10 +83,7 @@ fn described(d: &Description, whole: bool) -> Value {
         ("ResultRows", Some(json!(d.rows.unwrap_or(-1)))),
         ("ResultSize", Some(json!(d.bytes.unwrap_or(-1)))),
         ("Duration", Some(json!(d.duration_ns.unwrap_or(-1)))),
-        (
-            "RedshiftQueryId",
-            Some(json!(d.query_id.unwrap_or(if whole { 0 } else { -1 }))),
-        ),
+        ("RedshiftQueryId", Some(json!(d.query_id.unwrap_or(if whole { 0 } else { -1 })))),
         ("RedshiftPid", d.pid.map(Value::from)),
         ("Error", d.error.clone().map(Value::from)),
         ("Database", d.database.clone().map(Value::from)),
@@ -120,16 +95,9 @@ fn described(d: &Description, whole: bool) -> Value {
         ("CreatedAt", seconds(d.created_at)),
         ("UpdatedAt", seconds(d.updated_at)),
     ];
-    output.extend(
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-    );
+    output.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     if !d.statements.is_empty() {
-        output.insert(
-            "SubStatements".to_owned(),
-            d.statements.iter().map(|s| described(s, false)).collect(),
-        );
+        output.insert("SubStatements".to_owned(), d.statements.iter().map(|s| described(s, false)).collect());
     }
     Value::Object(output)
 }
@@ -140,16 +108,8 @@ fn paged(id: &str, page: Page, format: Format) -> Value {
     let columns = page.columns.into_iter().map(Value::Object).collect();
     output.insert("ColumnMetadata".to_owned(), Value::Array(columns));
     let records = match format {
-        Format::Json => page
-            .records
-            .iter()
-            .map(|record| record.iter().map(field).collect::<Value>())
-            .collect(),
-        Format::Csv => page
-            .csv
-            .iter()
-            .map(|text| json!({"CSVRecords": text}))
-            .collect(),
+        Format::Json => page.records.iter().map(|record| record.iter().map(field).collect::<Value>()).collect(),
+        Format::Csv => page.csv.iter().map(|text| json!({"CSVRecords": text})).collect(),
     };
     output.insert("Records".to_owned(), Value::Array(records));
     output.insert("ResultFormat".to_owned(), json!(format.name()));

@@ -11,11 +11,7 @@ use statement::settings::TaskerSettings;
 use crate::execute::{Caller, execute};
 use statement::key;
 
-pub(crate) async fn handle(
-    ports: &Ports,
-    settings: &TaskerSettings,
-    event: &Value,
-) -> Result<Value, Error> {
+pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Value) -> Result<Value, Error> {
     let request = ResourceRequest::envelope(event)?;
     let verdict = match request.sql(&settings.allowed) {
         Ok(Some(sql)) => {
@@ -43,33 +39,14 @@ pub(crate) async fn handle(
         }
         Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
     };
-    ports
-        .responses
-        .put(&request.response_url, &answer(&request.resource, &verdict))
-        .await?;
-    let status = if matches!(verdict, Verdict::Success(_)) {
-        "SUCCESS"
-    } else {
-        "FAILED"
-    };
-    tracing::info!(
-        logical_id = request.resource.logical_id,
-        status,
-        "custom resource answered"
-    );
+    ports.responses.put(&request.response_url, &answer(&request.resource, &verdict)).await?;
+    let status = if matches!(verdict, Verdict::Success(_)) { "SUCCESS" } else { "FAILED" };
+    tracing::info!(logical_id = request.resource.logical_id, status, "custom resource answered");
     Ok(json!({"answered": status}))
 }
 
 /// Whether an open row stands for the answer: then Lambda's retry or the reconciler brings it. Without one nobody would.
-async fn settled_later(
-    ports: &Ports,
-    settings: &TaskerSettings,
-    caller: &Caller,
-    error: &Error,
-) -> bool {
-    let row = ports
-        .rows
-        .get(&key::row(&settings.common.stack, &caller.key))
-        .await;
+async fn settled_later(ports: &Ports, settings: &TaskerSettings, caller: &Caller, error: &Error) -> bool {
+    let row = ports.rows.get(&key::row(&settings.common.stack, &caller.key)).await;
     error.transient() && matches!(row, Ok(Some(row)) if row.owes_answer())
 }

@@ -17,10 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 fn refuse(text: String) -> Diagnostic {
-    Diagnostic {
-        error_type: "Echo.Refused".into(),
-        error_message: text,
-    }
+    Diagnostic { error_type: "Echo.Refused".into(), error_message: text }
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
@@ -28,13 +25,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     if let Some(records) = event.get("Records") {
         return batch(records);
     }
-    let text = |name: &str| {
-        event
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match text("do").as_str() {
         "print" => {
             println!("out {}", text("text"));
@@ -71,10 +62,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
 /// Of a batch: a record `bad` is reported, `fail` and `exit` end the whole batch, every other one is good.
 fn batch(records: &Value) -> Result<Value, Diagnostic> {
     let records = records.as_array().map(Vec::as_slice).unwrap_or_default();
-    let bodies: Vec<&str> = records
-        .iter()
-        .filter_map(|record| record["body"].as_str())
-        .collect();
+    let bodies: Vec<&str> = records.iter().filter_map(|record| record["body"].as_str()).collect();
     println!("batch {}", bodies.join(" "));
     if bodies.contains(&"fail") {
         return Err(refuse("the batch".into()));
@@ -83,8 +71,6 @@ fn batch(records: &Value) -> Result<Value, Diagnostic> {
         std::process::exit(3);
     }
     let bad = records.iter().filter(|record| record["body"] == "bad");
-    let failures: Vec<Value> = bad
-        .map(|record| json!({ "itemIdentifier": record["messageId"] }))
-        .collect();
+    let failures: Vec<Value> = bad.map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
     Ok(json!({ "batchItemFailures": failures }))
 }

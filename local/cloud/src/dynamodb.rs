@@ -26,9 +26,7 @@ impl DynamoDb {
     /// # Errors
     /// When SQLite cannot open a database in memory.
     pub fn new() -> Result<Self, ApiError> {
-        Ok(Self {
-            database: Database::memory().map_err(|error| api_error("", &error))?,
-        })
+        Ok(Self { database: Database::memory().map_err(|error| api_error("", &error))? })
     }
 
     /// No tables yet, and expiry judged by this clock.
@@ -71,12 +69,7 @@ impl DynamoDb {
 
 #[async_trait]
 impl Service for DynamoDb {
-    async fn call(
-        &self,
-        operation: &str,
-        _caller: &Caller,
-        body: Value,
-    ) -> Result<Value, ApiError> {
+    async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
         self.run(operation, body).await
     }
 }
@@ -185,11 +178,9 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
     body: Value,
     call: impl FnOnce(Q) -> dynoxide::Result<A>,
 ) -> Result<Value, ApiError> {
-    let request = serde_json::from_value(body)
-        .map_err(|error| api_error(operation, &malformed(&error.to_string())))?;
+    let request = serde_json::from_value(body).map_err(|error| api_error(operation, &malformed(&error.to_string())))?;
     let answer = call(request).map_err(|error| api_error(operation, &error))?;
-    serde_json::to_value(answer)
-        .map_err(|error| ApiError::new(500, "InternalServerError", error.to_string()))
+    serde_json::to_value(answer).map_err(|error| ApiError::new(500, "InternalServerError", error.to_string()))
 }
 
 /// What a body that does not fit the request's type is refused with. dynoxide marks its own refusals by a prefix of the
@@ -200,10 +191,7 @@ fn malformed(text: &str) -> DynoxideError {
         ("VALIDATION_AS_READ:", DynoxideError::ValidationException),
         ("VALIDATION_REQUEST:", DynoxideError::EnvelopedValidation),
         ("VALIDATION:", DynoxideError::ValidationException),
-        (
-            "SERIALIZATION_AS_READ:",
-            DynoxideError::SerializationException,
-        ),
+        ("SERIALIZATION_AS_READ:", DynoxideError::SerializationException),
         ("SERIALIZATION:", DynoxideError::SerializationException),
     ];
     for (mark, error) in marks {
@@ -211,12 +199,7 @@ fn malformed(text: &str) -> DynoxideError {
             return error(rest.to_owned());
         }
     }
-    let validation = [
-        "missing field",
-        "unknown variant",
-        "invalid type: null",
-        "AttributeValue",
-    ];
+    let validation = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
     if validation.iter().any(|part| text.contains(part)) {
         DynoxideError::ValidationException(text.to_owned())
     } else {
@@ -331,11 +314,7 @@ mod tests {
         let found = call(&db, "Query", query).await.unwrap();
         assert_eq!(found["Count"], 1);
         assert_eq!(found["Items"][0]["row"]["S"], "young");
-        assert_eq!(
-            found["Items"][0].get("expiresAt"),
-            None,
-            "the index has keys only"
-        );
+        assert_eq!(found["Items"][0].get("expiresAt"), None, "the index has keys only");
     }
 
     #[tokio::test]
@@ -352,17 +331,10 @@ mod tests {
         let key = json!({"TableName": "none", "Key": {"row": {"S": "k"}}});
         let error = call(&db, "GetItem", key).await.unwrap_err();
         assert_eq!(error.code, "ResourceNotFoundException", "{error}");
-        let error = call(&db, "GetItem", json!({"TableName": 5}))
-            .await
-            .unwrap_err();
+        let error = call(&db, "GetItem", json!({"TableName": 5})).await.unwrap_err();
         assert_eq!(error.code, "SerializationException", "{error}");
         db.create_table("rows", &table()).await.unwrap();
-        let error = call(&db, "DeleteTable", json!({"TableName": "rows"}))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.code, "ValidationException",
-            "deletion protection: {error}"
-        );
+        let error = call(&db, "DeleteTable", json!({"TableName": "rows"})).await.unwrap_err();
+        assert_eq!(error.code, "ValidationException", "deletion protection: {error}");
     }
 }

@@ -87,9 +87,7 @@ impl Listener {
     /// Starts to answer.
     pub fn serve(self, services: Services) -> Gateway {
         let (stop, mut stopped) = watch::channel(false);
-        let router = Router::new()
-            .fallback(answer)
-            .with_state(Arc::new(services));
+        let router = Router::new().fallback(answer).with_state(Arc::new(services));
         let server = tokio::spawn(async move {
             let stopped = async move {
                 // An error means that the gateway was dropped.
@@ -116,10 +114,7 @@ impl Gateway {
     pub async fn stop(mut self) {
         // Without a receiver the server has ended already.
         let _ = self.stop.send(true);
-        if tokio::time::timeout(PATIENCE, &mut self.server)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(PATIENCE, &mut self.server).await.is_err() {
             self.server.abort();
         }
     }
@@ -147,14 +142,11 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         None => services.identity.caller(text("authorization")),
     };
     let target = text("x-amz-target").map(ToOwned::to_owned);
-    let scope = text("authorization")
-        .and_then(signed_service)
-        .map(ToOwned::to_owned);
+    let scope = text("authorization").and_then(signed_service).map(ToOwned::to_owned);
     // hyper answers no `100 Continue` when there is no body to continue with, and botocore then takes the connection for
     // one whose request is answered already: its next upload there hangs.
     let poisoned = text("expect").is_some() && text("content-length") == Some("0");
-    let form = text("content-type")
-        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let form = text("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if let Some(target) = target {
         json(&services, caller, &target, request).await
     } else if request.uri().path().starts_with("/2015-03-31/functions") {
@@ -167,14 +159,8 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     } else {
         let operation = s3::operation(&request);
         let response = s3::answer(&services.s3, request).await;
-        let error =
-            (!response.status().is_success()).then(|| response.status().as_u16().to_string());
-        services.trace.emit(What::Call {
-            service: "s3".into(),
-            operation,
-            function: caller.function,
-            error,
-        });
+        let error = (!response.status().is_success()).then(|| response.status().as_u16().to_string());
+        services.trace.emit(What::Call { service: "s3".into(), operation, function: caller.function, error });
         let mut response = with_request_id(response);
         if poisoned {
             set(response.headers_mut(), "connection", "close");
@@ -202,12 +188,7 @@ fn unknown(services: &Services, caller: Caller, service: &str, what: &str) -> Re
 }
 
 /// AWS JSON 1.0 and 1.1.
-async fn json(
-    services: &Services,
-    caller: Caller,
-    target: &str,
-    request: Request,
-) -> Response<Body> {
+async fn json(services: &Services, caller: Caller, target: &str, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
     let known = match prefix {
@@ -239,11 +220,7 @@ async fn json(
         Err(error) => {
             let mut response = failed(&error);
             if service == "sqs" {
-                let fault = if error.status < 500 {
-                    "Sender"
-                } else {
-                    "Receiver"
-                };
+                let fault = if error.status < 500 { "Sender" } else { "Receiver" };
                 let older = format!("{};{fault}", sqs::query_error(&error.code));
                 set(response.headers_mut(), "x-amzn-query-error", &older);
             }
@@ -265,15 +242,7 @@ async fn rest(services: &Services, caller: Caller, request: Request) -> Response
     let (operation, ended) = match to_bytes(body, MAX_BODY).await {
         Ok(body) => {
             let (path, query) = (parts.uri.path(), parts.uri.query());
-            lambda::answer(
-                &services.lambda,
-                &parts.method,
-                path,
-                query,
-                &parts.headers,
-                body,
-            )
-            .await
+            lambda::answer(&services.lambda, &parts.method, path, query, &parts.headers, body).await
         }
         Err(error) => ("Invoke", Err(too_large(&error))),
     };
@@ -299,25 +268,14 @@ fn json_error(error: &ApiError) -> Response<Body> {
 
 /// The query protocol: only STS's question of who one is, which people ask first.
 async fn query(services: &Services, caller: Caller, request: Request) -> Response<Body> {
-    let body = to_bytes(request.into_body(), MAX_BODY)
-        .await
-        .unwrap_or_default();
+    let body = to_bytes(request.into_body(), MAX_BODY).await.unwrap_or_default();
     let body = String::from_utf8_lossy(&body).into_owned();
-    let action = body
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("Action="))
-        .unwrap_or("?");
+    let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or("?");
     let known = action == "GetCallerIdentity";
     let action: String = action.chars().filter(char::is_ascii_alphanumeric).collect();
     let id = Uuid::new_v4();
     let (status, body) = if known {
-        let user = caller
-            .role
-            .as_deref()
-            .unwrap_or("local")
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
+        let user = caller.role.as_deref().unwrap_or("local").rsplit('/').next().unwrap_or_default();
         let body = format!(
             "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
              <GetCallerIdentityResult><Arn>{}</Arn><UserId>{user}</UserId><Account>{ACCOUNT}</Account>\
@@ -343,21 +301,16 @@ async fn query(services: &Services, caller: Caller, request: Request) -> Respons
     });
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     with_request_id(response)
 }
 
 async fn parse(body: Body) -> Result<Value, ApiError> {
-    let body = to_bytes(body, MAX_BODY)
-        .await
-        .map_err(|error| too_large(&error))?;
+    let body = to_bytes(body, MAX_BODY).await.map_err(|error| too_large(&error))?;
     if body.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    serde_json::from_slice(&body)
-        .map_err(|error| ApiError::new(400, "SerializationException", error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| ApiError::new(400, "SerializationException", error.to_string()))
 }
 
 fn too_large(error: &axum::Error) -> ApiError {
@@ -366,8 +319,7 @@ fn too_large(error: &axum::Error) -> ApiError {
 
 fn failed(error: &ApiError) -> Response<Body> {
     let mut response = Response::default();
-    *response.status_mut() =
-        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     set(response.headers_mut(), "x-amzn-errortype", &error.code);
     response
 }

@@ -63,13 +63,7 @@ impl Identity {
             }
             inline.end()?;
         }
-        read.accept(&[
-            "RoleName",
-            "Path",
-            "Description",
-            "ManagedPolicyArns",
-            "Tags",
-        ]);
+        read.accept(&["RoleName", "Path", "Description", "ManagedPolicyArns", "Tags"]);
         read.accept(&["MaxSessionDuration", "PermissionsBoundary"]);
         read.end()?;
         self.lock().roles.insert(arn.to_owned(), policies);
@@ -106,11 +100,7 @@ impl Identity {
 
     /// The caller behind an access key id. One that was not given out here is the local user.
     pub fn by_access_key(&self, access_key_id: &str) -> Caller {
-        self.lock()
-            .callers
-            .get(access_key_id)
-            .cloned()
-            .unwrap_or_else(Caller::local_user)
+        self.lock().callers.get(access_key_id).cloned().unwrap_or_else(Caller::local_user)
     }
 
     /// The caller behind an `Authorization` header; none, or one that says nothing, is the local user.
@@ -141,10 +131,7 @@ mod tests {
             credentials.access_key_id
         );
         let caller = identity.caller(Some(&header));
-        assert_eq!(
-            caller.arn,
-            "arn:aws:sts::000000000000:assumed-role/function-role/stack-tasker"
-        );
+        assert_eq!(caller.arn, "arn:aws:sts::000000000000:assumed-role/function-role/stack-tasker");
         assert_eq!(caller.owner(), role);
         assert_eq!(caller.function.as_deref(), Some("stack-tasker"));
         identity.revoke(&credentials.access_key_id);
@@ -163,12 +150,8 @@ mod tests {
         });
         identity.create_role("arn:r", &properties).unwrap();
         assert_eq!(identity.policies("arn:r"), vec![document.clone()]);
-        let error = identity
-            .create_role(
-                "arn:r",
-                &json!({"AssumeRolePolicyDocument": document, "Colour": 1}),
-            )
-            .unwrap_err();
+        let error =
+            identity.create_role("arn:r", &json!({"AssumeRolePolicyDocument": document, "Colour": 1})).unwrap_err();
         assert!(error.message.contains("Colour"), "{error}");
     }
 }

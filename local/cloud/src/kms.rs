@@ -48,11 +48,7 @@ struct Key {
 impl Kms {
     /// No keys yet.
     pub fn new(region: &str) -> Self {
-        Self {
-            region: region.to_owned(),
-            clock: Clock::default(),
-            state: Arc::default(),
-        }
+        Self { region: region.to_owned(), clock: Clock::default(), state: Arc::default() }
     }
 
     /// Creates the key of an `AWS::KMS::Key` with these resolved properties under this key id.
@@ -79,23 +75,14 @@ impl Kms {
             }
         }
         // Rotation and the waiting time of a deletion have no effect on a key that lives as long as the process.
-        read.accept(&[
-            "EnableKeyRotation",
-            "RotationPeriodInDays",
-            "PendingWindowInDays",
-            "Tags",
-        ]);
+        read.accept(&["EnableKeyRotation", "RotationPeriodInDays", "PendingWindowInDays", "Tags"]);
         read.accept(&["BypassPolicyLockoutSafetyCheck"]);
         read.end()?;
         let mut bytes = [0_u8; 32];
         random(&mut bytes)?;
         let sealing = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| failure())?;
-        let key = Key {
-            sealing: Arc::new(LessSafeKey::new(sealing)),
-            description,
-            enabled,
-            created: seconds(&self.clock),
-        };
+        let key =
+            Key { sealing: Arc::new(LessSafeKey::new(sealing)), description, enabled, created: seconds(&self.clock) };
         self.lock().keys.insert(key_id.to_owned(), key);
         Ok(())
     }
@@ -109,10 +96,7 @@ impl Kms {
         let alias = read.required("AliasName")?;
         let target = read.required("TargetKeyId")?;
         if !alias.starts_with("alias/") || alias.starts_with("alias/aws/") {
-            return Err(read.error(
-                "AliasName",
-                "must begin with alias/, and not with alias/aws/",
-            ));
+            return Err(read.error("AliasName", "must begin with alias/, and not with alias/aws/"));
         }
         read.end()?;
         let (key_id, _) = self.find(&target)?;
@@ -148,9 +132,7 @@ impl Kms {
             local.strip_prefix("key/").unwrap_or(local).to_owned()
         };
         let Some(key) = state.keys.get(&key_id) else {
-            return Err(not_found(format!(
-                "Key '{prefix}key/{key_id}' does not exist"
-            )));
+            return Err(not_found(format!("Key '{prefix}key/{key_id}' does not exist")));
         };
         if !key.enabled {
             let text = format!("{prefix}key/{key_id} is disabled.");
@@ -175,11 +157,7 @@ impl Kms {
         blob.extend_from_slice(&nonce);
         let mut sealed = plaintext.to_vec();
         sealing
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(additional),
-                &mut sealed,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(additional), &mut sealed)
             .map_err(|_| failure())?;
         blob.extend_from_slice(&sealed);
         Ok((key_id, blob))
@@ -195,9 +173,7 @@ impl Kms {
         let [LAYOUT, length, rest @ ..] = blob else {
             return Err(invalid());
         };
-        let (key_id, rest) = rest
-            .split_at_checked(usize::from(*length))
-            .ok_or_else(invalid)?;
+        let (key_id, rest) = rest.split_at_checked(usize::from(*length)).ok_or_else(invalid)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN).ok_or_else(invalid)?;
         let header = &blob[..2 + key_id.len()];
         let key_id = std::str::from_utf8(key_id).map_err(|_| invalid())?;
@@ -211,20 +187,14 @@ impl Kms {
             ));
         }
         // A blob that names a key of another cloud says nothing about which keys exist here.
-        let (key_id, sealing) = self
-            .find(key_id)
-            .map_err(|error| match error.code.as_str() {
-                "NotFoundException" => invalid(),
-                _ => error,
-            })?;
+        let (key_id, sealing) = self.find(key_id).map_err(|error| match error.code.as_str() {
+            "NotFoundException" => invalid(),
+            _ => error,
+        })?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| invalid())?;
         let mut opened = sealed.to_vec();
         let plaintext = sealing
-            .open_in_place(
-                nonce,
-                Aad::from(additional_data(header, context)),
-                &mut opened,
-            )
+            .open_in_place(nonce, Aad::from(additional_data(header, context)), &mut opened)
             .map_err(|_| invalid())?;
         Ok((key_id, plaintext.to_vec()))
     }
@@ -242,13 +212,9 @@ impl Kms {
                 let length = match (spec, bytes) {
                     (Some("AES_256"), None) => 32,
                     (Some("AES_128"), None) => 16,
-                    (None, Some(length @ 1..=1024)) => {
-                        usize::try_from(length).map_err(|_| failure())?
-                    }
+                    (None, Some(length @ 1..=1024)) => usize::try_from(length).map_err(|_| failure())?,
                     _ => {
-                        return Err(validation(
-                            "Please specify either number of bytes or key spec.",
-                        ));
+                        return Err(validation("Please specify either number of bytes or key spec."));
                     }
                 };
                 let mut plaintext = vec![0_u8; length];
@@ -312,9 +278,8 @@ impl Kms {
             "ListKeys" => {
                 read.value("Limit");
                 read.end()?;
-                let keys: Vec<Value> = (self.lock().keys.keys())
-                    .map(|id| json!({ "KeyId": id, "KeyArn": self.arn(id) }))
-                    .collect();
+                let keys: Vec<Value> =
+                    (self.lock().keys.keys()).map(|id| json!({ "KeyId": id, "KeyArn": self.arn(id) })).collect();
                 Ok(json!({ "Keys": keys, "Truncated": false }))
             }
             "ListAliases" => {
@@ -364,12 +329,7 @@ impl Kms {
 
 #[async_trait]
 impl Service for Kms {
-    async fn call(
-        &self,
-        operation: &str,
-        _caller: &Caller,
-        body: Value,
-    ) -> Result<Value, ApiError> {
+    async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
         *self.lock().calls.entry(operation.to_owned()).or_default() += 1;
         self.answer(operation, &body)
     }
@@ -389,10 +349,7 @@ fn additional_data(header: &[u8], context: &BTreeMap<String, String>) -> Vec<u8>
 fn symmetric(read: &mut Request<'_>) -> Result<(), ApiError> {
     match read.text("EncryptionAlgorithm")? {
         None | Some("SYMMETRIC_DEFAULT") => Ok(()),
-        Some(other) => Err(ApiError::not_implemented(
-            "kms",
-            &format!("EncryptionAlgorithm {other}"),
-        )),
+        Some(other) => Err(ApiError::not_implemented("kms", &format!("EncryptionAlgorithm {other}"))),
     }
 }
 
@@ -401,11 +358,7 @@ fn random(bytes: &mut [u8]) -> Result<(), ApiError> {
 }
 
 fn failure() -> ApiError {
-    ApiError::new(
-        500,
-        "KMSInternalException",
-        "the cryptographic library refused",
-    )
+    ApiError::new(500, "KMSInternalException", "the cryptographic library refused")
 }
 
 fn not_found(text: String) -> ApiError {
@@ -428,11 +381,9 @@ mod tests {
     fn kms() -> Kms {
         let kms = Kms::new("us-east-1");
         for id in ["one", "two"] {
-            kms.create_key(id, &json!({"Description": id, "EnableKeyRotation": true}))
-                .unwrap();
+            kms.create_key(id, &json!({"Description": id, "EnableKeyRotation": true})).unwrap();
         }
-        kms.create_alias(&json!({"AliasName": "alias/stack", "TargetKeyId": "one"}))
-            .unwrap();
+        kms.create_alias(&json!({"AliasName": "alias/stack", "TargetKeyId": "one"})).unwrap();
         kms
     }
 
@@ -453,11 +404,7 @@ mod tests {
         let arn = "arn:aws:kms:us-east-1:000000000000:key/one";
         assert_eq!(made["KeyId"], arn);
         let blob = &made["CiphertextBlob"];
-        let opened = ask(
-            &kms,
-            "Decrypt",
-            json!({"CiphertextBlob": blob, "EncryptionContext": context}),
-        );
+        let opened = ask(&kms, "Decrypt", json!({"CiphertextBlob": blob, "EncryptionContext": context}));
         assert_eq!(opened.unwrap()["Plaintext"], made["Plaintext"]);
 
         let mut changed = STANDARD.decode(blob.as_str().unwrap()).unwrap();
@@ -466,37 +413,20 @@ mod tests {
         other_key[2..5].copy_from_slice(b"two");
         for (name, body) in [
             ("no context", json!({"CiphertextBlob": blob})),
-            (
-                "joined context",
-                json!({"CiphertextBlob": blob, "EncryptionContext": {"stack": "stablet"}}),
-            ),
-            (
-                "other context",
-                json!({"CiphertextBlob": blob, "EncryptionContext": {"stack": "s", "table": "u"}}),
-            ),
-            (
-                "changed",
-                json!({"CiphertextBlob": STANDARD.encode(changed), "EncryptionContext": context}),
-            ),
+            ("joined context", json!({"CiphertextBlob": blob, "EncryptionContext": {"stack": "stablet"}})),
+            ("other context", json!({"CiphertextBlob": blob, "EncryptionContext": {"stack": "s", "table": "u"}})),
+            ("changed", json!({"CiphertextBlob": STANDARD.encode(changed), "EncryptionContext": context})),
             (
                 "other key in the blob",
                 json!({"CiphertextBlob": STANDARD.encode(other_key), "EncryptionContext": context}),
             ),
             ("rubbish", json!({"CiphertextBlob": "AQ=="})),
         ] {
-            assert_eq!(
-                ask(&kms, "Decrypt", body).unwrap_err(),
-                "InvalidCiphertextException",
-                "{name}"
-            );
+            assert_eq!(ask(&kms, "Decrypt", body).unwrap_err(), "InvalidCiphertextException", "{name}");
         }
         assert_eq!(
-            ask(
-                &kms,
-                "Decrypt",
-                json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": "two"})
-            )
-            .unwrap_err(),
+            ask(&kms, "Decrypt", json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": "two"}))
+                .unwrap_err(),
             "IncorrectKeyException"
         );
     }
@@ -524,14 +454,9 @@ mod tests {
         let kms = kms();
         let error = kms.answer("Sign", &json!({})).unwrap_err();
         assert!(error.message.contains("Sign"), "{error}");
-        let error = kms.answer(
-            "Encrypt",
-            &json!({"KeyId": "one", "Plaintext": "YQ==", "DryRun": true}),
-        );
+        let error = kms.answer("Encrypt", &json!({"KeyId": "one", "Plaintext": "YQ==", "DryRun": true}));
         assert!(error.unwrap_err().message.contains("DryRun"));
-        let error = kms
-            .create_key("x", &json!({"KeySpec": "RSA_2048"}))
-            .unwrap_err();
+        let error = kms.create_key("x", &json!({"KeySpec": "RSA_2048"})).unwrap_err();
         assert!(error.message.contains("KeySpec"));
     }
 

@@ -30,12 +30,7 @@ pub trait TaskRunner: Send + Sync {
     /// # Errors
     /// What the state shall see as `Error` and `Cause`. A function that raised an error is its `errorType` and its
     /// error JSON as text.
-    async fn run(
-        &self,
-        role_arn: &str,
-        resource: &TaskResource,
-        request: Value,
-    ) -> Result<Value, TaskFailure>;
+    async fn run(&self, role_arn: &str, resource: &TaskResource, request: Value) -> Result<Value, TaskFailure>;
 }
 
 struct RandomIds;
@@ -85,11 +80,7 @@ impl Drop for Shared {
 impl StepFunctions {
     /// Starts the service on the current tokio runtime. Status-change events go to `status_events` as complete
     /// EventBridge events.
-    pub fn start(
-        config: Config,
-        runner: Arc<dyn TaskRunner>,
-        status_events: mpsc::UnboundedSender<Value>,
-    ) -> Self {
+    pub fn start(config: Config, runner: Arc<dyn TaskRunner>, status_events: mpsc::UnboundedSender<Value>) -> Self {
         let rescheduled = Arc::new(Notify::new());
         let shared = Arc::new_cyclic(|me| Shared {
             state: Mutex::new(State {
@@ -114,15 +105,8 @@ impl StepFunctions {
     /// # Errors
     /// AWS's error for the call.
     #[allow(clippy::unused_async)] // The signature that all services of the gateway share.
-    pub async fn call(
-        &self,
-        operation: &str,
-        _caller: &Caller,
-        body: Value,
-    ) -> Result<Value, ApiError> {
-        self.shared
-            .turn(|service, now| service.call(operation, &body, now, &mut RandomIds))
-            .map_err(refused)
+    pub async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        self.shared.turn(|service, now| service.call(operation, &body, now, &mut RandomIds)).map_err(refused)
     }
 
     /// Waits until the execution has ended and answers with `DescribeExecution`.
@@ -136,20 +120,13 @@ impl StepFunctions {
                 // One look and the registration under one lock, so that an end in between is not missed.
                 let mut state = self.shared.lock();
                 let now = self.shared.clock.now();
-                let (described, _) =
-                    state
-                        .service
-                        .call("DescribeExecution", &body, now, &mut RandomIds);
+                let (described, _) = state.service.call("DescribeExecution", &body, now, &mut RandomIds);
                 let described = described.map_err(refused)?;
                 if described.get("status").and_then(Value::as_str) != Some("RUNNING") {
                     return Ok(described);
                 }
                 let (sender, receiver) = oneshot::channel();
-                state
-                    .waiting
-                    .entry(execution_arn.to_owned())
-                    .or_default()
-                    .push(sender);
+                state.waiting.entry(execution_arn.to_owned()).or_default().push(sender);
                 receiver
             };
             // An error means that the sender is gone, which only happens with the service itself: then look again.
@@ -159,12 +136,7 @@ impl StepFunctions {
 }
 
 fn refused(error: states::ApiError) -> ApiError {
-    ApiError {
-        code: error.code,
-        status: error.status,
-        message: error.message,
-        extra: error.extra,
-    }
+    ApiError { code: error.code, status: error.status, message: error.message, extra: error.extra }
 }
 
 impl Shared {
@@ -173,31 +145,14 @@ impl Shared {
     }
 
     /// One turn of the pure service, and what it asks for set going in the order in which it asked.
-    fn turn<T>(
-        &self,
-        turn: impl FnOnce(&mut service::StepFunctions, Time) -> (T, Vec<Command>),
-    ) -> T {
+    fn turn<T>(&self, turn: impl FnOnce(&mut service::StepFunctions, Time) -> (T, Vec<Command>)) -> T {
         let mut state = self.lock();
         let (answer, commands) = turn(&mut state.service, self.clock.now());
         for command in commands {
             match command {
-                Command::RunTask {
-                    task,
-                    role_arn,
-                    resource,
-                    request,
-                } => {
-                    let call = run_task(
-                        self.me.clone(),
-                        Arc::clone(&self.runner),
-                        task,
-                        role_arn,
-                        resource,
-                        request,
-                    );
-                    state
-                        .running
-                        .insert(task, tokio::spawn(call).abort_handle());
+                Command::RunTask { task, role_arn, resource, request } => {
+                    let call = run_task(self.me.clone(), Arc::clone(&self.runner), task, role_arn, resource, request);
+                    state.running.insert(task, tokio::spawn(call).abort_handle());
                 }
                 // The call goes on, as at AWS. The core no longer knows the task and ignores its result.
                 Command::CancelTask { .. } => {}
@@ -226,15 +181,10 @@ async fn run_task(
     request: Value,
 ) {
     // A runner that panics must not leave a state waiting for ever.
-    let call = AssertUnwindSafe(runner.run(&role_arn, &resource, request))
-        .catch_unwind()
-        .await;
+    let call = AssertUnwindSafe(runner.run(&role_arn, &resource, request)).catch_unwind().await;
     let result = call.unwrap_or_else(|_| {
         let cause = format!("The call of {} ended without an answer", resource.arn);
-        Err(TaskFailure {
-            error: "States.TaskFailed".into(),
-            cause: Some(cause),
-        })
+        Err(TaskFailure { error: "States.TaskFailed".into(), cause: Some(cause) })
     });
     let Some(shared) = shared.upgrade() else {
         return;
@@ -303,17 +253,11 @@ mod tests {
             let (calls_sender, calls) = mpsc::unbounded_channel();
             let (events_sender, events) = mpsc::unbounded_channel();
             let runner = Arc::new(Scripted(calls_sender));
-            Self {
-                states: StepFunctions::start(Config::default(), runner, events_sender),
-                calls,
-                events,
-            }
+            Self { states: StepFunctions::start(Config::default(), runner, events_sender), calls, events }
         }
 
         async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
-            self.states
-                .call(operation, &Caller::local_user(), body)
-                .await
+            self.states.call(operation, &Caller::local_user(), body).await
         }
 
         /// Starts a machine of one state.
@@ -321,8 +265,7 @@ mod tests {
             let definition = json!({ "StartAt": "Only", "States": { "Only": state } }).to_string();
             let body = json!({ "name": "m", "definition": definition, "roleArn": ROLE });
             let machine = self.call("CreateStateMachine", body).await.unwrap();
-            let body =
-                json!({ "stateMachineArn": machine["stateMachineArn"], "input": "{\"a\":1}" });
+            let body = json!({ "stateMachineArn": machine["stateMachineArn"], "input": "{\"a\":1}" });
             let started = self.call("StartExecution", body).await.unwrap();
             started["executionArn"].as_str().unwrap().to_owned()
         }
@@ -339,25 +282,14 @@ mod tests {
     async fn a_call_brings_its_result_and_the_bus_hears_of_it() {
         let mut world = World::start();
         let resource = "arn:aws:lambda:us-east-1:000000000000:function:f";
-        let execution = world
-            .begin(json!({ "Type": "Task", "Resource": resource, "End": true }))
-            .await;
+        let execution = world.begin(json!({ "Type": "Task", "Resource": resource, "End": true })).await;
         let (called, request, answer) = world.calls.recv().await.unwrap();
-        assert_eq!(
-            (called.function.as_deref(), request),
-            (Some(resource), json!({ "a": 1 }))
-        );
+        assert_eq!((called.function.as_deref(), request), (Some(resource), json!({ "a": 1 })));
         answer.send(Ok(json!({ "b": 2 }))).unwrap();
         let ended = world.states.wait(&execution).await.unwrap();
-        assert_eq!(
-            (&ended["status"], &ended["output"]),
-            (&json!("SUCCEEDED"), &json!("{\"b\":2}"))
-        );
+        assert_eq!((&ended["status"], &ended["output"]), (&json!("SUCCEEDED"), &json!("{\"b\":2}")));
         for status in ["RUNNING", "SUCCEEDED"] {
-            assert_eq!(
-                world.events.recv().await.unwrap()["detail"]["status"],
-                status
-            );
+            assert_eq!(world.events.recv().await.unwrap()["detail"]["status"], status);
         }
         // Waiting for what has ended, and for what never was.
         assert_eq!(world.states.wait(&execution).await.unwrap(), ended);
@@ -370,17 +302,9 @@ mod tests {
         let mut world = World::start();
         let execution = world.begin(waiting()).await;
         let (_, _, answer) = world.calls.recv().await.unwrap();
-        answer
-            .send(Err(TaskFailure {
-                error: "Boom".into(),
-                cause: Some("bang".into()),
-            }))
-            .unwrap();
+        answer.send(Err(TaskFailure { error: "Boom".into(), cause: Some("bang".into()) })).unwrap();
         let ended = world.states.wait(&execution).await.unwrap();
-        assert_eq!(
-            (&ended["error"], &ended["cause"]),
-            (&json!("Boom"), &json!("bang"))
-        );
+        assert_eq!((&ended["error"], &ended["cause"]), (&json!("Boom"), &json!("bang")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -389,10 +313,7 @@ mod tests {
         let execution = world.begin(waiting()).await;
         let (_, _, answer) = world.calls.recv().await.unwrap();
         drop(answer);
-        assert_eq!(
-            world.states.wait(&execution).await.unwrap()["error"],
-            "States.TaskFailed"
-        );
+        assert_eq!(world.states.wait(&execution).await.unwrap()["error"], "States.TaskFailed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -405,20 +326,10 @@ mod tests {
             let (states, execution) = (world.states.clone(), execution.clone());
             async move { states.wait(&execution).await }
         });
-        world
-            .call("SendTaskSuccess", success.clone())
-            .await
-            .unwrap();
+        world.call("SendTaskSuccess", success.clone()).await.unwrap();
         assert_eq!(waits.await.unwrap().unwrap()["output"], "42");
         answer.send(Ok(json!({}))).unwrap();
-        assert_eq!(
-            world
-                .call("SendTaskSuccess", success)
-                .await
-                .unwrap_err()
-                .code,
-            "TaskTimedOut"
-        );
+        assert_eq!(world.call("SendTaskSuccess", success).await.unwrap_err().code, "TaskTimedOut");
     }
 
     #[tokio::test(start_paused = true)]
@@ -426,39 +337,26 @@ mod tests {
         let mut world = World::start();
         let mut state = waiting();
         state["TimeoutSeconds"] = json!(30);
-        state["Retry"] =
-            json!([{ "ErrorEquals": ["States.Timeout"], "IntervalSeconds": 7, "MaxAttempts": 1 }]);
+        state["Retry"] = json!([{ "ErrorEquals": ["States.Timeout"], "IntervalSeconds": 7, "MaxAttempts": 1 }]);
         let began = Instant::now();
         let execution = world.begin(state).await;
         let (_, first, late) = world.calls.recv().await.unwrap();
         let (_, second, answer) = world.calls.recv().await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 37);
         assert_ne!(first["Payload"]["token"], second["Payload"]["token"]);
-        late.send(Err(TaskFailure {
-            error: "Late".into(),
-            cause: None,
-        }))
-        .unwrap();
+        late.send(Err(TaskFailure { error: "Late".into(), cause: None })).unwrap();
         answer.send(Ok(json!({}))).unwrap();
         let ended = world.states.wait(&execution).await.unwrap();
-        assert_eq!(
-            (&ended["error"], began.elapsed().as_secs()),
-            (&json!("States.Timeout"), 67)
-        );
+        assert_eq!((&ended["error"], began.elapsed().as_secs()), (&json!("States.Timeout"), 67));
     }
 
     #[tokio::test(start_paused = true)]
     async fn hours_of_waiting_pass_at_once() {
         let world = World::start();
         let began = Instant::now();
-        let execution = world
-            .begin(json!({ "Type": "Wait", "Seconds": 7200, "End": true }))
-            .await;
+        let execution = world.begin(json!({ "Type": "Wait", "Seconds": 7200, "End": true })).await;
         let ended = world.states.wait(&execution).await.unwrap();
-        assert_eq!(
-            (&ended["status"], began.elapsed().as_secs()),
-            (&json!("SUCCEEDED"), 7200)
-        );
+        assert_eq!((&ended["status"], began.elapsed().as_secs()), (&json!("SUCCEEDED"), 7200));
         let took = ended["stopDate"].as_f64().unwrap() - ended["startDate"].as_f64().unwrap();
         assert!((7200.0..7201.0).contains(&took), "{took}");
     }
@@ -468,17 +366,8 @@ mod tests {
         let mut world = World::start();
         let execution = world.begin(waiting()).await;
         world.calls.recv().await.unwrap();
-        world
-            .call(
-                "StopExecution",
-                json!({ "executionArn": execution, "cause": "enough" }),
-            )
-            .await
-            .unwrap();
+        world.call("StopExecution", json!({ "executionArn": execution, "cause": "enough" })).await.unwrap();
         let ended = world.states.wait(&execution).await.unwrap();
-        assert_eq!(
-            (&ended["status"], &ended["cause"]),
-            (&json!("ABORTED"), &json!("enough"))
-        );
+        assert_eq!((&ended["status"], &ended["cause"]), (&json!("ABORTED"), &json!("enough")));
     }
 }

@@ -66,13 +66,7 @@ impl Stand {
         lambda.create_function("f", &function).unwrap();
         let s3 = Buckets::new(folder.path().join("buckets"), "us-east-1").unwrap();
         s3.create_bucket("bucket", &json!({})).await.unwrap();
-        let bus = Bus::start(
-            "us-east-1",
-            sqs.clone(),
-            lambda.clone(),
-            Faults::default(),
-            trace.clone(),
-        );
+        let bus = Bus::start("us-east-1", sqs.clone(), lambda.clone(), Faults::default(), trace.clone());
         let gateway = listener.serve(Services {
             states: Arc::new(Mirror),
             dynamodb: Arc::new(DynamoDb::new().unwrap()),
@@ -86,15 +80,7 @@ impl Stand {
             trace: trace.clone(),
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            endpoint,
-            client,
-            identity,
-            trace,
-            s3,
-            _gateway: gateway,
-            folder,
-        }
+        Self { endpoint, client, identity, trace, s3, _gateway: gateway, folder }
     }
 
     async fn send(
@@ -104,9 +90,7 @@ impl Stand {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Response<Bytes> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.endpoint));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.endpoint));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -116,51 +100,30 @@ impl Stand {
     }
 
     async fn call(&self, target: &str, body: Value) -> (Response<Bytes>, Value) {
-        let headers = [
-            ("x-amz-target", target),
-            ("content-type", "application/x-amz-json-1.0"),
-        ];
-        let response = self
-            .send(Method::POST, "/", &headers, body.to_string())
-            .await;
+        let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.0")];
+        let response = self.send(Method::POST, "/", &headers, body.to_string()).await;
         let body = serde_json::from_slice(response.body()).unwrap();
         (response, body)
     }
 
     async fn put(&self, key: &str, headers: &[(&str, &str)], body: &str) -> StatusCode {
-        self.send(
-            Method::PUT,
-            &format!("/bucket/{key}"),
-            headers,
-            body.to_owned(),
-        )
-        .await
-        .status()
+        self.send(Method::PUT, &format!("/bucket/{key}"), headers, body.to_owned()).await.status()
     }
 
     async fn get(&self, key: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
-        self.send(Method::GET, &format!("/bucket/{key}"), headers, "")
-            .await
+        self.send(Method::GET, &format!("/bucket/{key}"), headers, "").await
     }
 }
 
 fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
-    response
-        .headers()
-        .get(name)
-        .unwrap_or_else(|| panic!("no header {name}"))
-        .to_str()
-        .unwrap()
+    response.headers().get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
 }
 
 /// The texts of one element of an XML answer.
 fn texts(response: &Response<Bytes>, element: &str) -> Vec<String> {
     let body = String::from_utf8_lossy(response.body()).into_owned();
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
-    body.split(&open)
-        .skip(1)
-        .map(|rest| rest.split(&close).next().unwrap().to_owned())
-        .collect()
+    body.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -174,11 +137,7 @@ async fn targets_reach_their_service() {
         ("TrentService.ListKeys", 200, None),
         ("AWSEvents.ListRules", 200, None),
         ("AWSStepFunctions.Refuse", 400, Some("Refused")),
-        (
-            "DynamoDB_20120810.CreateBackup",
-            501,
-            Some("NotImplemented"),
-        ),
+        ("DynamoDB_20120810.CreateBackup", 501, Some("NotImplemented")),
         ("AmazonSQS.TagQueue", 501, Some("NotImplemented")),
         ("TrentService.Sign", 501, Some("NotImplemented")),
         ("AWSEvents.PutRule", 501, Some("NotImplemented")),
@@ -186,10 +145,7 @@ async fn targets_reach_their_service() {
     ] {
         let (response, body) = stand.call(target, json!({})).await;
         assert_eq!(response.status().as_u16(), status, "{target}: {body}");
-        assert_eq!(
-            header(&response, "content-type"),
-            "application/x-amz-json-1.0"
-        );
+        assert_eq!(header(&response, "content-type"), "application/x-amz-json-1.0");
         assert!(!header(&response, "x-amzn-requestid").is_empty());
         if let Some(code) = code {
             assert_eq!(header(&response, "x-amzn-errortype"), code);
@@ -197,17 +153,11 @@ async fn targets_reach_their_service() {
         }
         if status == 501 {
             let operation = target.split('.').nth(1).unwrap();
-            assert!(
-                body["message"].as_str().unwrap().contains(operation),
-                "{body}"
-            );
+            assert!(body["message"].as_str().unwrap().contains(operation), "{body}");
         }
     }
     let (_, refused) = stand.call("AWSStepFunctions.Refuse", json!({})).await;
-    assert_eq!(
-        (&refused["message"], &refused["why"]),
-        (&json!("no"), &json!(5))
-    );
+    assert_eq!((&refused["message"], &refused["why"]), (&json!("no"), &json!(5)));
 }
 
 #[tokio::test]
@@ -221,22 +171,10 @@ async fn what_clients_of_some_services_look_for() {
     // CRC-32 of `{"TableNames":[]}`, by zlib.
     assert_eq!(response.body(), r#"{"TableNames":[]}"#);
     assert_eq!(header(&response, "x-amz-crc32"), "1315925753");
-    let form = [(
-        "content-type",
-        "application/x-www-form-urlencoded; charset=utf-8",
-    )];
-    let who = stand
-        .send(
-            Method::POST,
-            "/",
-            &form,
-            "Action=GetCallerIdentity&Version=1",
-        )
-        .await;
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=1").await;
     assert_eq!(texts(&who, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
-    let other = stand
-        .send(Method::POST, "/", &form, "Action=ListTopics&Version=1")
-        .await;
+    let other = stand.send(Method::POST, "/", &form, "Action=ListTopics&Version=1").await;
     assert_eq!(other.status(), 501);
     assert!(texts(&other, "Message")[0].contains("ListTopics"));
 }
@@ -245,49 +183,26 @@ async fn what_clients_of_some_services_look_for() {
 async fn a_key_that_was_given_out_calls_as_its_role() {
     let stand = Stand::new().await;
     let mut trace = stand.trace.subscribe();
-    let given = stand
-        .identity
-        .issue("arn:aws:iam::000000000000:role/r", "stack-f");
+    let given = stand.identity.issue("arn:aws:iam::000000000000:role/r", "stack-f");
     for (key, caller) in [
-        (
-            given.access_key_id.as_str(),
-            "arn:aws:sts::000000000000:assumed-role/r/stack-f",
-        ),
+        (given.access_key_id.as_str(), "arn:aws:sts::000000000000:assumed-role/r/stack-f"),
         ("AKIDELSE", "arn:aws:iam::000000000000:user/local"),
     ] {
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/states/aws4_request, Signature=0"
-        );
-        let headers = [
-            ("x-amz-target", "AWSStepFunctions.X"),
-            ("authorization", &authorization),
-        ];
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/states/aws4_request, Signature=0");
+        let headers = [("x-amz-target", "AWSStepFunctions.X"), ("authorization", &authorization)];
         let response = stand.send(Method::POST, "/", &headers, "").await;
         let body: Value = serde_json::from_slice(response.body()).unwrap();
-        assert_eq!(
-            body,
-            json!({"operation": "X", "caller": caller, "body": {}})
-        );
+        assert_eq!(body, json!({"operation": "X", "caller": caller, "body": {}}));
     }
     let function = match trace.recv().await.unwrap().what {
-        What::Call {
-            service,
-            operation,
-            function,
-            error: None,
-        } => (service, operation, function),
+        What::Call { service, operation, function, error: None } => (service, operation, function),
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        function,
-        ("states".into(), "X".into(), Some("stack-f".into()))
-    );
+    assert_eq!(function, ("states".into(), "X".into(), Some("stack-f".into())));
     let body = [("x-amz-target", "AWSStepFunctions.X")];
     let response = stand.send(Method::POST, "/", &body, "{").await;
-    assert_eq!(
-        header(&response, "x-amzn-errortype"),
-        "SerializationException"
-    );
+    assert_eq!(header(&response, "x-amzn-errortype"), "SerializationException");
 }
 
 #[tokio::test]
@@ -295,51 +210,21 @@ async fn lambdas_paths() {
     let stand = Stand::new().await;
     let path = "/2015-03-31/functions/f/invocations";
     let dry = [("x-amz-invocation-type", "DryRun")];
-    assert_eq!(
-        stand.send(Method::POST, path, &dry, "{}").await.status(),
-        204
-    );
+    assert_eq!(stand.send(Method::POST, path, &dry, "{}").await.status(), 204);
     let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af/invocations";
-    assert_eq!(
-        stand.send(Method::POST, arn, &dry, "{}").await.status(),
-        204
-    );
-    let none = stand
-        .send(
-            Method::POST,
-            "/2015-03-31/functions/g/invocations",
-            &dry,
-            "",
-        )
-        .await;
+    assert_eq!(stand.send(Method::POST, arn, &dry, "{}").await.status(), 204);
+    let none = stand.send(Method::POST, "/2015-03-31/functions/g/invocations", &dry, "").await;
     assert_eq!(none.status(), 404);
-    assert_eq!(
-        header(&none, "x-amzn-errortype"),
-        "ResourceNotFoundException"
-    );
+    assert_eq!(header(&none, "x-amzn-errortype"), "ResourceNotFoundException");
     let bad = stand.send(Method::POST, path, &[], "{").await;
-    assert_eq!(
-        header(&bad, "x-amzn-errortype"),
-        "InvalidRequestContentException"
-    );
-    let odd = stand
-        .send(
-            Method::POST,
-            path,
-            &[("x-amz-invocation-type", "Later")],
-            "",
-        )
-        .await;
+    assert_eq!(header(&bad, "x-amzn-errortype"), "InvalidRequestContentException");
+    let odd = stand.send(Method::POST, path, &[("x-amz-invocation-type", "Later")], "").await;
     assert_eq!(odd.status(), 400);
-    let deleted = stand
-        .send(Method::DELETE, "/2015-03-31/functions/f", &[], "")
-        .await;
+    let deleted = stand.send(Method::DELETE, "/2015-03-31/functions/f", &[], "").await;
     assert_eq!(deleted.status(), 501);
     let scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/lambda/aws4_request, Signature=0";
     let scope = [("authorization", scope)];
-    let layers = stand
-        .send(Method::GET, "/2018-10-31/layers", &scope, "")
-        .await;
+    let layers = stand.send(Method::GET, "/2018-10-31/layers", &scope, "").await;
     assert_eq!(layers.status(), 501, "not taken for a bucket");
 }
 
@@ -361,32 +246,21 @@ async fn objects_and_what_is_kept_with_them() {
     }
     assert_eq!(header(&got, "etag"), "\"95adb6e77a0884d9e50232cb8c5c969d\"");
     let head = stand.send(Method::HEAD, "/bucket/dir/a.sql", &[], "").await;
-    assert_eq!(
-        (header(&head, "content-length"), head.body().len()),
-        ("8", 0)
-    );
+    assert_eq!((header(&head, "content-length"), head.body().len()), ("8", 0));
     let part = stand.get("dir/a.sql", &[("range", "bytes=2-4")]).await;
-    assert_eq!(
-        (part.status().as_u16(), part.body().as_ref()),
-        (206, &b"lec"[..])
-    );
+    assert_eq!((part.status().as_u16(), part.body().as_ref()), (206, &b"lec"[..]));
     assert_eq!(header(&part, "content-range"), "bytes 2-4/8");
     let outside = stand.get("dir/a.sql", &[("range", "bytes=8-")]).await;
     assert_eq!(outside.status(), 416);
     // A person sees a folder with a file, and a file that a person puts there is an object.
     let folder = stand.s3.folder("bucket");
     assert!(folder.starts_with(stand.folder.path()));
-    assert_eq!(
-        std::fs::read_to_string(folder.join("dir/a.sql")).unwrap(),
-        "select 1"
-    );
+    assert_eq!(std::fs::read_to_string(folder.join("dir/a.sql")).unwrap(), "select 1");
     std::fs::write(folder.join("dir/a.sql"), "by hand").unwrap();
     let got = stand.get("dir/a.sql", &[]).await;
     assert_eq!(got.body(), "by hand");
     assert!(got.headers().get("x-amz-meta-colour").is_none());
-    let gone = stand
-        .send(Method::DELETE, "/bucket/dir/a.sql", &[], "")
-        .await;
+    let gone = stand.send(Method::DELETE, "/bucket/dir/a.sql", &[], "").await;
     assert_eq!(gone.status(), 204);
     assert!(!folder.join("dir").exists());
     let missing = stand.get("dir/a.sql", &[]).await;
@@ -402,9 +276,7 @@ async fn objects_and_what_is_kept_with_them() {
 async fn conditions_hold_against_every_other_writer() {
     let stand = Stand::new().await;
     let bodies: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-    let racing = bodies
-        .iter()
-        .map(|body| stand.put("race", &[("if-none-match", "*")], body));
+    let racing = bodies.iter().map(|body| stand.put("race", &[("if-none-match", "*")], body));
     let ended = futures::future::join_all(racing).await;
     assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1);
     assert_eq!(ended.iter().filter(|status| **status == 412).count(), 19);
@@ -415,22 +287,14 @@ async fn conditions_hold_against_every_other_writer() {
     let etag = header(&got, "etag").to_owned();
     let changed: Vec<String> = (0..20).map(|n| format!("new {n}")).collect();
     let condition = [("if-match", etag.as_str())];
-    let racing = changed
-        .iter()
-        .map(|body| stand.put("race", &condition, body));
+    let racing = changed.iter().map(|body| stand.put("race", &condition, body));
     let ended = futures::future::join_all(racing).await;
     assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1);
     assert_eq!(stand.put("other", &condition, "x").await, 404);
     let unchanged = stand.get("race", &[]).await;
     let etag = header(&unchanged, "etag");
-    assert_eq!(
-        stand.get("race", &[("if-none-match", etag)]).await.status(),
-        304
-    );
-    assert_eq!(
-        stand.get("race", &[("if-match", "\"0\"")]).await.status(),
-        412
-    );
+    assert_eq!(stand.get("race", &[("if-none-match", etag)]).await.status(), 304);
+    assert_eq!(stand.get("race", &[("if-match", "\"0\"")]).await.status(), 412);
 }
 
 #[tokio::test]
@@ -442,25 +306,16 @@ async fn listings_have_prefixes_and_pages() {
     // A key that is also the folder of others.
     assert_eq!(stand.get("a", &[]).await.body(), "a");
     let list = async |query: &str| {
-        let response = stand
-            .send(Method::GET, &format!("/bucket?list-type=2{query}"), &[], "")
-            .await;
+        let response = stand.send(Method::GET, &format!("/bucket?list-type=2{query}"), &[], "").await;
         let prefixes: Vec<String> = texts(&response, "CommonPrefixes")
             .into_iter()
             .map(|prefix| prefix.replace("<Prefix>", "").replace("</Prefix>", ""))
             .collect();
-        (
-            texts(&response, "Key"),
-            prefixes,
-            texts(&response, "NextContinuationToken").pop(),
-        )
+        (texts(&response, "Key"), prefixes, texts(&response, "NextContinuationToken").pop())
     };
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
     let all = list("").await;
-    assert_eq!(
-        all.0,
-        keys(&["a", "a/b", "a/c/d", "b/1", "b/2", "b/3", "c"])
-    );
+    assert_eq!(all.0, keys(&["a", "a/b", "a/c/d", "b/1", "b/2", "b/3", "c"]));
     let top = list("&delimiter=%2F").await;
     assert_eq!((top.0, top.1), (keys(&["a", "c"]), keys(&["a/", "b/"])));
     let below = list("&delimiter=%2F&prefix=a%2F").await;
@@ -468,9 +323,7 @@ async fn listings_have_prefixes_and_pages() {
     assert_eq!(list("&start-after=b%2F2").await.0, keys(&["b/3", "c"]));
     let (mut token, mut got, mut pages) = (None, Vec::new(), 0);
     loop {
-        let next = token
-            .map(|token| format!("&continuation-token={token}"))
-            .unwrap_or_default();
+        let next = token.map(|token| format!("&continuation-token={token}")).unwrap_or_default();
         let page = list(&format!("&max-keys=2{next}")).await;
         got.extend(page.0);
         pages += 1;
@@ -484,38 +337,22 @@ async fn listings_have_prefixes_and_pages() {
     assert_eq!((first, prefixes), (keys(&["a"]), keys(&["a/"])));
     let token = format!("&delimiter=%2F&continuation-token={}", token.unwrap());
     let (second, prefixes, token) = list(&token).await;
-    assert_eq!(
-        (second, prefixes, token),
-        (keys(&["c"]), keys(&["b/"]), None)
-    );
+    assert_eq!((second, prefixes, token), (keys(&["c"]), keys(&["b/"]), None));
 }
 
 #[tokio::test]
 async fn no_key_leads_out_of_its_bucket() {
     let stand = Stand::new().await;
     let outside = stand.folder.path().join("buckets/outside");
-    for key in [
-        "..%2Foutside",
-        "%2E%2E/outside",
-        "a/..%2F..%2Foutside",
-        "..%5Coutside",
-    ] {
+    for key in ["..%2Foutside", "%2E%2E/outside", "a/..%2F..%2Foutside", "..%5Coutside"] {
         let status = stand.put(key, &[], "x").await;
         assert!(status == 200 || status == 400, "{key}: {status}");
         assert!(!outside.exists(), "{key}");
     }
-    stand
-        .s3
-        .put("bucket", "../outside", Bytes::from("x"))
-        .await
-        .unwrap();
+    stand.s3.put("bucket", "../outside", Bytes::from("x")).await.unwrap();
     assert!(!outside.exists());
     assert_eq!(stand.s3.get("bucket", "../outside").await.unwrap(), "x");
-    let error = stand
-        .s3
-        .create_bucket("../outside", &json!({}))
-        .await
-        .unwrap_err();
+    let error = stand.s3.create_bucket("../outside", &json!({})).await.unwrap_err();
     assert_eq!(error.code, "InvalidBucketName");
 }
 
@@ -525,13 +362,8 @@ async fn checksums_and_the_chunked_encoding() {
     let sum = [("x-amz-checksum-crc32", "DUoRhQ==")];
     assert_eq!(stand.put("sum", &sum, "hello world").await, 200);
     assert_eq!(stand.put("sum", &sum, "hello w0rld").await, 400);
-    let got = stand
-        .get("sum", &[("x-amz-checksum-mode", "ENABLED")])
-        .await;
-    assert_eq!(
-        (got.body().as_ref(), header(&got, sum[0].0)),
-        (&b"hello world"[..], sum[0].1)
-    );
+    let got = stand.get("sum", &[("x-amz-checksum-mode", "ENABLED")]).await;
+    assert_eq!((got.body().as_ref(), header(&got, sum[0].0)), (&b"hello world"[..], sum[0].1));
     let chunked = [
         ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
         ("content-encoding", "aws-chunked"),
@@ -554,34 +386,14 @@ async fn copies_and_batches_of_deletions() {
     let stand = Stand::new().await;
     let headers = [("content-type", "text/plain"), ("x-amz-meta-a", "1")];
     stand.put("from", &headers, "x").await;
-    assert_eq!(
-        stand
-            .put("to", &[("x-amz-copy-source", "/bucket/from")], "")
-            .await,
-        200
-    );
+    assert_eq!(stand.put("to", &[("x-amz-copy-source", "/bucket/from")], "").await, 200);
     let got = stand.get("to", &[]).await;
-    assert_eq!(
-        (got.body().as_ref(), header(&got, "x-amz-meta-a")),
-        (&b"x"[..], "1")
-    );
-    assert_eq!(
-        stand
-            .put("from", &[("x-amz-copy-source", "bucket/from")], "")
-            .await,
-        400
-    );
+    assert_eq!((got.body().as_ref(), header(&got, "x-amz-meta-a")), (&b"x"[..], "1"));
+    assert_eq!(stand.put("from", &[("x-amz-copy-source", "bucket/from")], "").await, 400);
     let body = "<Delete><Object><Key>from</Key></Object><Object><Key>none</Key></Object></Delete>";
     let digest = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(body.as_bytes());
     let digest = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
-    let deleted = stand
-        .send(
-            Method::POST,
-            "/bucket?delete",
-            &[("content-md5", &digest)],
-            body,
-        )
-        .await;
+    let deleted = stand.send(Method::POST, "/bucket?delete", &[("content-md5", &digest)], body).await;
     assert_eq!(texts(&deleted, "Key"), ["from", "none"]);
     assert_eq!(stand.s3.keys("bucket", "").await.unwrap(), ["to"]);
 }
@@ -589,14 +401,7 @@ async fn copies_and_batches_of_deletions() {
 #[tokio::test]
 async fn uploads_in_parts() {
     let stand = Stand::new().await;
-    let begun = stand
-        .send(
-            Method::POST,
-            "/bucket/big?uploads",
-            &[("x-amz-meta-a", "1")],
-            "",
-        )
-        .await;
+    let begun = stand.send(Method::POST, "/bucket/big?uploads", &[("x-amz-meta-a", "1")], "").await;
     let id = texts(&begun, "UploadId").pop().unwrap();
     let large = "x".repeat(5 * 1024 * 1024);
     let part = async |number: u32, body: &str| {
@@ -607,73 +412,34 @@ async fn uploads_in_parts() {
     let complete = async |parts: &[(u32, &str)]| {
         let parts: String = parts
             .iter()
-            .map(|(n, etag)| {
-                format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>")
-            })
+            .map(|(n, etag)| format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>"))
             .collect();
         let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-        stand
-            .send(
-                Method::POST,
-                &format!("/bucket/big?uploadId={id}"),
-                &[],
-                body,
-            )
-            .await
+        stand.send(Method::POST, &format!("/bucket/big?uploadId={id}"), &[], body).await
     };
     part(1, "to be replaced").await;
-    let (first, second, third) = (
-        part(1, &large).await,
-        part(2, "small").await,
-        part(3, "end").await,
-    );
+    let (first, second, third) = (part(1, &large).await, part(2, "small").await, part(3, "end").await);
     for (parts, code) in [
-        (
-            vec![(2, second.as_str()), (1, first.as_str())],
-            "InvalidPartOrder",
-        ),
-        (
-            vec![(1, first.as_str()), (2, first.as_str())],
-            "InvalidPart",
-        ),
-        (
-            vec![(1, first.as_str()), (4, first.as_str())],
-            "InvalidPart",
-        ),
-        (
-            vec![(2, second.as_str()), (3, third.as_str())],
-            "EntityTooSmall",
-        ),
+        (vec![(2, second.as_str()), (1, first.as_str())], "InvalidPartOrder"),
+        (vec![(1, first.as_str()), (2, first.as_str())], "InvalidPart"),
+        (vec![(1, first.as_str()), (4, first.as_str())], "InvalidPart"),
+        (vec![(2, second.as_str()), (3, third.as_str())], "EntityTooSmall"),
     ] {
         assert_eq!(texts(&complete(&parts).await, "Code"), [code]);
     }
-    assert_eq!(
-        stand.get("big", &[]).await.status(),
-        404,
-        "not before it is complete"
-    );
+    assert_eq!(stand.get("big", &[]).await.status(), 404, "not before it is complete");
     let done = complete(&[(1, &first), (3, &third)]).await;
     assert!(texts(&done, "ETag")[0].contains("-2"));
     let got = stand.get("big", &[]).await;
     assert!(got.body().as_ref() == format!("{large}end").as_bytes());
     assert_eq!(header(&got, "x-amz-meta-a"), "1");
-    assert_eq!(
-        texts(&complete(&[(1, &first)]).await, "Code"),
-        ["NoSuchUpload"]
-    );
-    let begun = stand
-        .send(Method::POST, "/bucket/other?uploads", &[], "")
-        .await;
+    assert_eq!(texts(&complete(&[(1, &first)]).await, "Code"), ["NoSuchUpload"]);
+    let begun = stand.send(Method::POST, "/bucket/other?uploads", &[], "").await;
     let id = texts(&begun, "UploadId").pop().unwrap();
     let path = format!("/bucket/other?partNumber=1&uploadId={id}");
     stand.send(Method::PUT, &path, &[], "x").await;
     let path = format!("/bucket/other?uploadId={id}");
-    assert_eq!(
-        stand.send(Method::DELETE, &path, &[], "").await.status(),
-        204
-    );
-    let left = std::fs::read_dir(stand.folder.path().join("buckets/.temporary"))
-        .unwrap()
-        .count();
+    assert_eq!(stand.send(Method::DELETE, &path, &[], "").await.status(), 204);
+    let left = std::fs::read_dir(stand.folder.path().join("buckets/.temporary")).unwrap().count();
     assert_eq!(left, 0, "no file of a part is left");
 }

@@ -20,16 +20,8 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/function-role";
 /// The example that plays every function here; cargo builds it with the tests.
 fn echo_function() -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let path = here
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples/echo_function");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build -p cloud --example echo_function",
-        path.display()
-    );
+    let path = here.parent().and_then(Path::parent).unwrap().join("examples/echo_function");
+    assert!(path.exists(), "{} is missing: cargo build -p cloud --example echo_function", path.display());
     path
 }
 
@@ -52,12 +44,7 @@ impl Host {
             trace: trace.clone(),
         });
         let sqs = Sqs::new("http://127.0.0.1:9", "us-east-1", trace.clone());
-        Self {
-            lambda: lambda.unwrap(),
-            sqs,
-            trace,
-            logs,
-        }
+        Self { lambda: lambda.unwrap(), sqs, trace, logs }
     }
 
     fn with(properties: Value) -> Self {
@@ -74,9 +61,7 @@ impl Host {
 
     async fn invoke(&self, event: Value) -> Result<Invocation, ApiError> {
         let payload = Bytes::from(event.to_string());
-        self.lambda
-            .invoke("echo", InvocationType::RequestResponse, payload)
-            .await
+        self.lambda.invoke("echo", InvocationType::RequestResponse, payload).await
     }
 
     async fn answer(&self, event: Value) -> Value {
@@ -87,27 +72,15 @@ impl Host {
 
     async fn error(&self, event: Value) -> (String, String) {
         let invocation = self.invoke(event).await.unwrap();
-        assert_eq!(
-            invocation.function_error.as_deref(),
-            Some("Unhandled"),
-            "{invocation:?}"
-        );
+        assert_eq!(invocation.function_error.as_deref(), Some("Unhandled"), "{invocation:?}");
         let error: Value = serde_json::from_slice(&invocation.payload).unwrap();
-        let text = |name: &str| {
-            error[name]
-                .as_str()
-                .unwrap()
-                .replace(&invocation.request_id, "ID")
-        };
+        let text = |name: &str| error[name].as_str().unwrap().replace(&invocation.request_id, "ID");
         (text("errorType"), text("errorMessage"))
     }
 }
 
 /// Waits for something to happen, for at most a minute.
-async fn until<T>(
-    trace: &mut Receiver<cloud::trace::Entry>,
-    wanted: impl Fn(&What) -> Option<T>,
-) -> T {
+async fn until<T>(trace: &mut Receiver<cloud::trace::Entry>, wanted: impl Fn(&What) -> Option<T>) -> T {
     let waiting = async {
         loop {
             if let Some(found) = wanted(&trace.recv().await.unwrap().what) {
@@ -115,9 +88,7 @@ async fn until<T>(
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting)
-        .await
-        .expect("it did not happen")
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it did not happen")
 }
 
 fn runs(pid: u64) -> bool {
@@ -128,27 +99,15 @@ fn runs(pid: u64) -> bool {
 #[tokio::test]
 async fn an_answer_and_a_process_that_is_used_again() {
     let host = Host::with(json!({}));
-    assert_eq!(
-        host.answer(json!({"a": [1, null]})).await,
-        json!({"a": [1, null]})
-    );
+    assert_eq!(host.answer(json!({"a": [1, null]})).await, json!({"a": [1, null]}));
     let first = host.answer(json!({"do": "process"})).await;
     let second = host.answer(json!({"do": "process"})).await;
     assert_eq!(first, second);
-    assert_eq!(
-        host.lambda.processes("echo"),
-        [u32::try_from(first.as_u64().unwrap()).unwrap()]
-    );
-    let empty = host
-        .lambda
-        .invoke("echo", InvocationType::RequestResponse, Bytes::new())
-        .await;
+    assert_eq!(host.lambda.processes("echo"), [u32::try_from(first.as_u64().unwrap()).unwrap()]);
+    let empty = host.lambda.invoke("echo", InvocationType::RequestResponse, Bytes::new()).await;
     assert_eq!(empty.unwrap().payload, "{}");
     host.lambda.shutdown().await;
-    assert!(
-        !runs(first.as_u64().unwrap()),
-        "shutdown returned before the process had ended"
-    );
+    assert!(!runs(first.as_u64().unwrap()), "shutdown returned before the process had ended");
 }
 
 #[tokio::test]
@@ -173,15 +132,10 @@ async fn the_environment_is_the_templates_and_lambdas() {
         assert_eq!(got, value, "{name}");
     }
     let context = host.answer(json!({"do": "context"})).await;
-    assert_eq!(
-        context["arn"],
-        "arn:aws:lambda:us-east-1:000000000000:function:echo"
-    );
+    assert_eq!(context["arn"], "arn:aws:lambda:us-east-1:000000000000:function:echo");
     let left = context["deadline"].as_i64().unwrap() - chrono::Utc::now().timestamp_millis();
     assert!((10_000..=20_000).contains(&left), "{left}");
-    let key = host
-        .answer(json!({"do": "variable", "name": "AWS_ACCESS_KEY_ID"}))
-        .await;
+    let key = host.answer(json!({"do": "variable", "name": "AWS_ACCESS_KEY_ID"})).await;
     assert!(key.as_str().unwrap().starts_with("ASIA"));
 }
 
@@ -196,11 +150,7 @@ async fn an_error_a_crash_and_a_timeout_have_lambdas_words() {
     let hung = host.error(json!({"do": "hang"})).await;
     let text = "RequestId: ID Error: Task timed out after 1.00 seconds";
     assert_eq!(hung, ("Sandbox.Timedout".into(), text.into()));
-    assert_eq!(
-        host.lambda.processes("echo").len(),
-        0,
-        "what hung was killed"
-    );
+    assert_eq!(host.lambda.processes("echo").len(), 0, "what hung was killed");
     assert_eq!(host.answer(json!("again")).await, json!("again"));
 }
 
@@ -208,10 +158,7 @@ async fn an_error_a_crash_and_a_timeout_have_lambdas_words() {
 async fn a_process_that_cannot_start() {
     let host = Host::with(json!({"Environment": {"Variables": {"EXIT_AT_START": "1"}}}));
     let text = "RequestId: ID Error: Runtime exited with error: exit status 7";
-    assert_eq!(
-        host.error(json!({})).await,
-        ("Runtime.ExitError".into(), text.into())
-    );
+    assert_eq!(host.error(json!({})).await, ("Runtime.ExitError".into(), text.into()));
     assert!(host.lambda.log("echo").contains(&"cannot start".to_owned()));
 }
 
@@ -250,33 +197,16 @@ async fn reserved_concurrency_refuses_the_one_too_many() {
     let host = Host::with(json!({"ReservedConcurrentExecutions": 2, "Timeout": 60}));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = json!({"do": "hold", "at": listener.local_addr().unwrap().to_string()});
-    let (first, second, ()) = tokio::join!(
-        host.answer(event.clone()),
-        host.answer(event.clone()),
-        async {
-            let held = (
-                listener.accept().await.unwrap(),
-                listener.accept().await.unwrap(),
-            );
-            let error = host.invoke(json!({})).await.unwrap_err();
-            assert_eq!(
-                (error.status, error.code.as_str()),
-                (429, "TooManyRequestsException")
-            );
-            assert_eq!(
-                error.extra["Reason"],
-                "ReservedFunctionConcurrentInvocationLimitExceeded"
-            );
-            drop(held);
-        }
-    );
+    let (first, second, ()) = tokio::join!(host.answer(event.clone()), host.answer(event.clone()), async {
+        let held = (listener.accept().await.unwrap(), listener.accept().await.unwrap());
+        let error = host.invoke(json!({})).await.unwrap_err();
+        assert_eq!((error.status, error.code.as_str()), (429, "TooManyRequestsException"));
+        assert_eq!(error.extra["Reason"], "ReservedFunctionConcurrentInvocationLimitExceeded");
+        drop(held);
+    });
     assert_ne!(first, second, "two at once are two processes");
     assert_eq!(host.answer(json!(1)).await, json!(1));
-    assert_eq!(
-        host.lambda.processes("echo").len(),
-        2,
-        "and both are used again"
-    );
+    assert_eq!(host.lambda.processes("echo").len(), 2, "and both are used again");
 }
 
 #[tokio::test]
@@ -286,57 +216,26 @@ async fn payload_limits_and_requests_that_are_refused() {
     assert_eq!(host.error(large).await.0, "Function.ResponseSizeTooLarge");
     let text = |size: usize| Bytes::from(json!("x".repeat(size)).to_string());
     for (kind, payload, code) in [
-        (
-            InvocationType::RequestResponse,
-            text(6_300_000),
-            "RequestTooLargeException",
-        ),
-        (
-            InvocationType::Event,
-            text(1_100_000),
-            "RequestTooLargeException",
-        ),
-        (
-            InvocationType::RequestResponse,
-            Bytes::from("{"),
-            "InvalidRequestContentException",
-        ),
+        (InvocationType::RequestResponse, text(6_300_000), "RequestTooLargeException"),
+        (InvocationType::Event, text(1_100_000), "RequestTooLargeException"),
+        (InvocationType::RequestResponse, Bytes::from("{"), "InvalidRequestContentException"),
     ] {
         let error = host.lambda.invoke("echo", kind, payload).await.unwrap_err();
         assert_eq!(error.code, code);
     }
-    for name in [
-        "other",
-        "arn:aws:lambda:eu-west-1:000000000000:function:echo",
-    ] {
-        let error = host
-            .lambda
-            .invoke(name, InvocationType::DryRun, Bytes::new())
-            .await;
+    for name in ["other", "arn:aws:lambda:eu-west-1:000000000000:function:echo"] {
+        let error = host.lambda.invoke(name, InvocationType::DryRun, Bytes::new()).await;
         assert_eq!(error.unwrap_err().status, 404, "{name}");
     }
-    let dry = host
-        .lambda
-        .invoke("echo", InvocationType::DryRun, Bytes::new())
-        .await
-        .unwrap();
+    let dry = host.lambda.invoke("echo", InvocationType::DryRun, Bytes::new()).await.unwrap();
     assert_eq!((dry.status, dry.payload.len()), (204, 0));
     for (properties, name) in [
         (json!({"Code": "x", "Role": ROLE, "Layers": []}), "Layers"),
-        (
-            json!({"Code": "x", "Role": ROLE, "Timeout": 901}),
-            "Timeout",
-        ),
+        (json!({"Code": "x", "Role": ROLE, "Timeout": 901}), "Timeout"),
         (json!({"Code": {"S3Bucket": "b"}, "Role": ROLE}), "Code"),
-        (
-            json!({"Code": "x", "Role": ROLE, "Environment": {"Variables": {"AWS_REGION": "x"}}}),
-            "AWS_REGION",
-        ),
+        (json!({"Code": "x", "Role": ROLE, "Environment": {"Variables": {"AWS_REGION": "x"}}}), "AWS_REGION"),
     ] {
-        let error = host
-            .lambda
-            .create_function("other", &properties)
-            .unwrap_err();
+        let error = host.lambda.create_function("other", &properties).unwrap_err();
         assert!(error.message.contains(name), "{error}");
     }
 }
@@ -345,23 +244,15 @@ async fn payload_limits_and_requests_that_are_refused() {
 async fn the_log_has_every_line_of_an_invocation_between_its_marks() {
     let host = Host::with(json!({}));
     for text in ["one", "two"] {
-        let invocation = host
-            .invoke(json!({"do": "print", "text": text}))
-            .await
-            .unwrap();
+        let invocation = host.invoke(json!({"do": "print", "text": text})).await.unwrap();
         let id = &invocation.request_id;
-        let [start, first, second, end, report] = &invocation.log[..] else {
-            panic!("{:?}", invocation.log)
-        };
+        let [start, first, second, end, report] = &invocation.log[..] else { panic!("{:?}", invocation.log) };
         assert_eq!(*start, format!("START RequestId: {id} Version: $LATEST"));
         let mut printed = [first.as_str(), second.as_str()];
         printed.sort_unstable();
         assert_eq!(printed, [format!("err {text}"), format!("out {text}")]);
         assert_eq!(*end, format!("END RequestId: {id}"));
-        assert!(
-            report.starts_with(&format!("REPORT RequestId: {id}\tDuration: ")),
-            "{report}"
-        );
+        assert!(report.starts_with(&format!("REPORT RequestId: {id}\tDuration: ")), "{report}");
         assert!(report.contains("Memory Size: 128 MB"), "{report}");
         assert_eq!(report.contains("Init Duration"), text == "one", "{report}");
     }
@@ -375,13 +266,7 @@ async fn an_event_is_tried_three_times() {
     let host = Host::with(json!({}));
     host.lambda.set_retry_pauses([Duration::ZERO; 2]);
     let mut trace = host.trace.subscribe();
-    let send = |event: Value| {
-        host.lambda.invoke(
-            "echo",
-            InvocationType::Event,
-            Bytes::from(event.to_string()),
-        )
-    };
+    let send = |event: Value| host.lambda.invoke("echo", InvocationType::Event, Bytes::from(event.to_string()));
     let accepted = send(json!({"do": "fail"})).await.unwrap();
     assert_eq!((accepted.status, accepted.payload.len()), (202, 0));
     let returned = |what: &What| match what {
@@ -390,10 +275,7 @@ async fn an_event_is_tried_three_times() {
     };
     for _ in 0..3 {
         let (request, error) = until(&mut trace, returned).await;
-        assert_eq!(
-            (request, error.as_deref()),
-            (accepted.request_id.clone(), Some("Echo.Refused"))
-        );
+        assert_eq!((request, error.as_deref()), (accepted.request_id.clone(), Some("Echo.Refused")));
     }
     // The next thing that returns is the next event: there was no fourth try.
     let good = send(json!({})).await.unwrap();
@@ -404,17 +286,10 @@ async fn an_event_is_tried_three_times() {
 async fn dropping_the_host_ends_its_processes() {
     let host = Host::with(json!({}));
     let mut trace = host.trace.subscribe();
-    let pid = host
-        .answer(json!({"do": "process"}))
-        .await
-        .as_u64()
-        .unwrap();
+    let pid = host.answer(json!({"do": "process"})).await.as_u64().unwrap();
     assert!(runs(pid));
     drop(host);
-    until(&mut trace, |what| {
-        matches!(what, What::FunctionEnded { .. }).then_some(())
-    })
-    .await;
+    until(&mut trace, |what| matches!(what, What::FunctionEnded { .. }).then_some(())).await;
     assert!(!runs(pid));
 }
 
@@ -431,9 +306,7 @@ mod mapping {
         }
         mapping["EventSourceArn"] = json!(host.sqs.arn("q"));
         mapping["FunctionName"] = json!("echo");
-        host.lambda
-            .create_event_source_mapping("m", &mapping, &host.sqs)
-            .unwrap();
+        host.lambda.create_event_source_mapping("m", &mapping, &host.sqs).unwrap();
         host
     }
 
@@ -456,28 +329,19 @@ mod mapping {
     }
 
     async fn dead(host: &Host, trace: &mut Receiver<cloud::trace::Entry>) -> Vec<String> {
-        until(trace, |what| {
-            matches!(what, What::MessageDead { .. }).then_some(())
-        })
-        .await;
+        until(trace, |what| matches!(what, What::MessageDead { .. }).then_some(())).await;
         host.sqs.peek("dead").unwrap()
     }
 
     #[tokio::test]
     async fn a_partial_answer_keeps_only_what_it_names() {
-        let host = host(
-            redrive(1),
-            &["good", "bad", "fine"],
-            json!({"FunctionResponseTypes": ["ReportBatchItemFailures"]}),
-        );
+        let host =
+            host(redrive(1), &["good", "bad", "fine"], json!({"FunctionResponseTypes": ["ReportBatchItemFailures"]}));
         let mut trace = host.trace.subscribe();
         assert_eq!(dead(&host, &mut trace).await, ["bad"]);
         assert_eq!(host.sqs.counts("q").unwrap(), (0, 0, 0));
         let log = host.lambda.log("echo");
-        assert!(
-            log.contains(&"batch good bad fine".to_owned()),
-            "one batch: {log:?}"
-        );
+        assert!(log.contains(&"batch good bad fine".to_owned()), "one batch: {log:?}");
     }
 
     #[tokio::test]
@@ -494,18 +358,11 @@ mod mapping {
 
     #[tokio::test]
     async fn a_crash_brings_the_batch_back_after_the_visibility_timeout() {
-        let host = host(
-            redrive(2),
-            &[],
-            json!({"BatchSize": 1, "FunctionResponseTypes": ["ReportBatchItemFailures"]}),
-        );
+        let host = host(redrive(2), &[], json!({"BatchSize": 1, "FunctionResponseTypes": ["ReportBatchItemFailures"]}));
         let mut trace = host.trace.subscribe();
         host.sqs.send("q", "exit").unwrap();
         for _ in 0..2 {
-            assert_eq!(
-                returned(&mut trace).await.as_deref(),
-                Some("Runtime.ExitError")
-            );
+            assert_eq!(returned(&mut trace).await.as_deref(), Some("Runtime.ExitError"));
         }
         assert_eq!(dead(&host, &mut trace).await, ["exit"]);
     }
@@ -513,30 +370,14 @@ mod mapping {
     #[tokio::test]
     async fn refusals_are_named() {
         let host = Host::with(json!({"Timeout": 60}));
-        host.sqs
-            .create_queue("q", &json!({"VisibilityTimeout": 30}))
-            .unwrap();
-        host.sqs
-            .create_queue("long", &json!({"VisibilityTimeout": 60}))
-            .unwrap();
+        host.sqs.create_queue("q", &json!({"VisibilityTimeout": 30})).unwrap();
+        host.sqs.create_queue("long", &json!({"VisibilityTimeout": 60})).unwrap();
         let arn = |name: &str| host.sqs.arn(name);
         for (mapping, text) in [
-            (
-                json!({"EventSourceArn": arn("q"), "FunctionName": "echo"}),
-                "visibility timeout",
-            ),
-            (
-                json!({"EventSourceArn": arn("none"), "FunctionName": "echo"}),
-                "queue does not exist",
-            ),
-            (
-                json!({"EventSourceArn": arn("long"), "FunctionName": "none"}),
-                "not found",
-            ),
-            (
-                json!({"EventSourceArn": arn("long"), "FunctionName": "echo", "BatchSize": 11}),
-                "batch window",
-            ),
+            (json!({"EventSourceArn": arn("q"), "FunctionName": "echo"}), "visibility timeout"),
+            (json!({"EventSourceArn": arn("none"), "FunctionName": "echo"}), "queue does not exist"),
+            (json!({"EventSourceArn": arn("long"), "FunctionName": "none"}), "not found"),
+            (json!({"EventSourceArn": arn("long"), "FunctionName": "echo", "BatchSize": 11}), "batch window"),
             (
                 json!({"EventSourceArn": arn("long"), "FunctionName": "echo", "StartingPosition": "LATEST"}),
                 "StartingPosition",
@@ -550,9 +391,7 @@ mod mapping {
                 "MaximumConcurrency",
             ),
         ] {
-            let error = host
-                .lambda
-                .create_event_source_mapping("m", &mapping, &host.sqs);
+            let error = host.lambda.create_event_source_mapping("m", &mapping, &host.sqs);
             let error = error.unwrap_err();
             assert!(error.message.contains(text), "{error}");
         }
@@ -565,10 +404,7 @@ async fn a_process_ends_when_its_host_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut child = tokio::process::Command::new(echo_function())
         .env_clear()
-        .env(
-            "AWS_LAMBDA_RUNTIME_API",
-            listener.local_addr().unwrap().to_string(),
-        )
+        .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", "echo")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
@@ -598,9 +434,7 @@ async fn destinations_are_told_what_became_of_an_event() {
             "OnFailure": {"Destination": host.sqs.arn("bad")},
         },
     });
-    host.lambda
-        .create_event_invoke_config(&config, &host.sqs)
-        .unwrap();
+    host.lambda.create_event_invoke_config(&config, &host.sqs).unwrap();
     for (event, queue, condition, answer) in [
         (json!({"a": 1}), "good", "Success", json!({"a": 1})),
         (
@@ -612,39 +446,21 @@ async fn destinations_are_told_what_became_of_an_event() {
     ] {
         let mut trace = host.trace.subscribe();
         let payload = Bytes::from(event.to_string());
-        host.lambda
-            .invoke("echo", InvocationType::Event, payload)
-            .await
-            .unwrap();
-        until(&mut trace, |what| {
-            matches!(what, What::MessageSent { .. }).then_some(())
-        })
-        .await;
+        host.lambda.invoke("echo", InvocationType::Event, payload).await.unwrap();
+        until(&mut trace, |what| matches!(what, What::MessageSent { .. }).then_some(())).await;
         let record: Value = serde_json::from_str(&host.sqs.peek(queue).unwrap()[0]).unwrap();
         assert_eq!(record["requestContext"]["condition"], condition);
         assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
-        assert_eq!(
-            (&record["requestPayload"], &record["responsePayload"]),
-            (&event, &answer)
-        );
+        assert_eq!((&record["requestPayload"], &record["responsePayload"]), (&event, &answer));
     }
     for (change, named) in [
         (json!({"MaximumRetryAttempts": 3}), "MaximumRetryAttempts"),
         (json!({"Qualifier": "live"}), "Qualifier"),
-        (
-            json!({"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:r:0:t"}}}),
-            "sns",
-        ),
+        (json!({"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:r:0:t"}}}), "sns"),
     ] {
         let mut config = config.clone();
-        config
-            .as_object_mut()
-            .unwrap()
-            .extend(change.as_object().unwrap().clone());
-        let error = host
-            .lambda
-            .create_event_invoke_config(&config, &host.sqs)
-            .unwrap_err();
+        config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let error = host.lambda.create_event_invoke_config(&config, &host.sqs).unwrap_err();
         assert!(error.message.contains(named), "{error}");
     }
 }

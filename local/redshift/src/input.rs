@@ -38,7 +38,8 @@ pub(crate) const STATEMENT_NAME: Text = Text { min: 0, max: 2048, pattern: None 
 /// `ClientToken`.
 pub(crate) const CLIENT_TOKEN: Text = Text { min: 1, max: 64, pattern: None };
 /// `ParameterName`.
-const PARAMETER_NAME: Text = Text { min: 0, max: usize::MAX, pattern: Some(Pattern(r"^[0-9a-zA-Z_]+$", is_parameter_name)) };
+const PARAMETER_NAME: Text =
+    Text { min: 0, max: usize::MAX, pattern: Some(Pattern(r"^[0-9a-zA-Z_]+$", is_parameter_name)) };
 /// `ParameterValue`: neither NULL nor the empty string.
 const PARAMETER_VALUE: Text = Text { min: 1, max: usize::MAX, pattern: None };
 

@@ -14,14 +14,8 @@ struct Database {
 async fn database() -> Database {
     let server = Server::start(10).await.expect("PostgreSQL starts");
     server.create_database("dev").await.expect("a database");
-    let administrator = server
-        .connect("dev", ADMINISTRATOR)
-        .await
-        .expect("the administrator's session");
-    administrator
-        .batch_execute("create role reader login")
-        .await
-        .expect("a user");
+    let administrator = server.connect("dev", ADMINISTRATOR).await.expect("the administrator's session");
+    administrator.batch_execute("create role reader login").await.expect("a user");
     let client = server.connect("dev", "reader").await.expect("a session");
     Database { server, client }
 }
@@ -39,19 +33,14 @@ async fn run_in(client: &Client, sql: &str, context: Context) -> Result<Vec<Stri
                         .iter()
                         .filter_map(|message| match message {
                             SimpleQueryMessage::Row(row) => Some(
-                                (0..row.len())
-                                    .map(|at| row.get(at).unwrap_or("NULL"))
-                                    .collect::<Vec<_>>()
-                                    .join("|"),
+                                (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect::<Vec<_>>().join("|"),
                             ),
                             _ => None,
                         })
                         .collect();
                 }
                 Err(error) => {
-                    let error = error
-                        .as_db_error()
-                        .unwrap_or_else(|| panic!("{sql}: {error}"));
+                    let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
                     let error = ServerError {
                         severity: error.severity().to_owned(),
                         code: error.code().code().to_owned(),
@@ -76,9 +65,7 @@ async fn run_in(client: &Client, sql: &str, context: Context) -> Result<Vec<Stri
 
 impl Database {
     async fn rows(&self, sql: &str) -> Vec<String> {
-        run_in(&self.client, sql, Context::default())
-            .await
-            .unwrap_or_else(|error| panic!("{sql}\n{error}"))
+        run_in(&self.client, sql, Context::default()).await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
     }
 
     async fn error(&self, sql: &str) -> String {
@@ -97,10 +84,7 @@ impl Database {
     async fn fails(&self, cases: &[(&str, &str)]) {
         for (sql, expected) in cases {
             let error = self.error(sql).await;
-            assert!(
-                error.starts_with(expected),
-                "{sql}\n expected {expected}\n got {error}"
-            );
+            assert!(error.starts_with(expected), "{sql}\n expected {expected}\n got {error}");
         }
     }
 }
@@ -188,7 +172,10 @@ async fn functions() {
         ("select 1.5::boolean", "ERROR: cannot cast type numeric to boolean"),
         ("select to_date('20010631', 'YYYYMMDD', true)", "ERROR: date/time field value out of range"),
         ("select dateadd(fortnight, 1, '2020-01-01')", "ERROR: timestamp units \"fortnight\" not recognized"),
-        ("select dateadd(day, 1, now())", "ERROR: function pg_catalog.date_add(\"unknown\", integer, timestamp with time zone) does not exist"),
+        (
+            "select dateadd(day, 1, now())",
+            "ERROR: function pg_catalog.date_add(\"unknown\", integer, timestamp with time zone) does not exist",
+        ),
         ("select json_extract_path_text('no', 'b')", "ERROR: JSON parsing error"),
         ("select string_agg('a', ',')", "ERROR: function string_agg(\"unknown\", \"unknown\") does not exist"),
         ("select pg_sleep(1)", "ERROR: function pg_sleep(integer) does not exist"),
@@ -284,20 +271,8 @@ async fn queries() {
     ];
     for (sql, expected) in names {
         let translation = translate(sql, &Context::default()).unwrap();
-        let statement = db
-            .client
-            .prepare(&translation.statements[0].sql)
-            .await
-            .unwrap();
-        assert_eq!(
-            statement
-                .columns()
-                .iter()
-                .map(|column| column.name())
-                .collect::<Vec<_>>(),
-            expected,
-            "of {sql}"
-        );
+        let statement = db.client.prepare(&translation.statements[0].sql).await.unwrap();
+        assert_eq!(statement.columns().iter().map(|column| column.name()).collect::<Vec<_>>(), expected, "of {sql}");
     }
     db.server.stop().await;
 }
@@ -308,7 +283,10 @@ async fn tables() {
     for sql in SALES {
         db.rows(sql).await;
     }
-    db.rows("create table keys (a int primary key, b varchar(5) unique, c super, foreign key (b) references sales (item))").await;
+    db.rows(
+        "create table keys (a int primary key, b varchar(5) unique, c super, foreign key (b) references sales (item))",
+    )
+    .await;
     db.holds(&[
         // Keys are not enforced, NOT NULL of the primary key is.
         ("insert into keys values (1, 'x', json_parse('{\"k\": [1, 2]}')), (1, 'x', null)", &[]),
@@ -376,20 +354,12 @@ async fn tables() {
     .await;
     let administrator = db.server.connect("dev", ADMINISTRATOR).await.unwrap();
     administrator
-        .batch_execute(
-            "create table public.secret (a int); revoke all on public.secret from public",
-        )
+        .batch_execute("create table public.secret (a int); revoke all on public.secret from public")
         .await
         .unwrap();
     db.fails(&[
-        (
-            "select * from public.secret",
-            "ERROR: permission denied for relation secret",
-        ),
-        (
-            "drop table public.secret",
-            "ERROR: must be owner of relation secret",
-        ),
+        ("select * from public.secret", "ERROR: permission denied for relation secret"),
+        ("drop table public.secret", "ERROR: must be owner of relation secret"),
     ])
     .await;
     db.server.stop().await;
@@ -434,8 +404,7 @@ async fn procedures() {
         ),
     ])
     .await;
-    db.fails(&[("call guarded()", "ERROR: Divide by zero")])
-        .await;
+    db.fails(&[("call guarded()", "ERROR: Divide by zero")]).await;
     db.holds(&[
         (log, &["handled: division by zero"]),
         ("truncate log", &[]),
@@ -446,8 +415,7 @@ async fn procedures() {
         ),
     ])
     .await;
-    db.fails(&[("call steps()", "ERROR: relation \"nowhere\" does not exist")])
-        .await;
+    db.fails(&[("call steps()", "ERROR: relation \"nowhere\" does not exist")]).await;
     db.holds(&[
         (log, &["kept"]),
         // TRUNCATE commits in a procedure.
@@ -456,26 +424,20 @@ async fn procedures() {
         ("create procedure emptied() as $$ begin truncate gone; perform 1 / 0; end $$ language plpgsql", &[]),
     ])
     .await;
-    db.fails(&[("call emptied()", "ERROR: Divide by zero")])
-        .await;
-    db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])])
-        .await;
+    db.fails(&[("call emptied()", "ERROR: Divide by zero")]).await;
+    db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])]).await;
     // Also when prepared, as the Data API sends it.
     db.rows("rollback").await;
     db.rows("insert into gone values (2)").await;
     let call = db.client.prepare("call emptied()").await.unwrap();
     assert!(db.client.query(&call, &[]).await.is_err());
-    db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])])
-        .await;
-    let block = Context {
-        in_transaction: true,
-        ..Context::default()
-    };
-    let error = run_in(&db.client, "call emptied()", block)
-        .await
-        .unwrap_err();
+    db.holds(&[("select count(*) from gone", &["0"]), ("begin", &[])]).await;
+    let block = Context { in_transaction: true, ..Context::default() };
+    let error = run_in(&db.client, "call emptied()", block).await.unwrap_err();
     assert!(
-        error.starts_with("ERROR: TRUNCATE cannot be invoked from a procedure that is executing in an atomic context.\n  Hint: "),
+        error.starts_with(
+            "ERROR: TRUNCATE cannot be invoked from a procedure that is executing in an atomic context.\n  Hint: "
+        ),
         "{error}"
     );
     db.holds(&[
@@ -498,18 +460,12 @@ async fn procedures() {
     ])
     .await;
     db.fails(&[
-        (
-            "call bad()",
-            "ERROR: SQL command \"CREATE INDEX\" not supported on Redshift tables.",
-        ),
+        ("call bad()", "ERROR: SQL command \"CREATE INDEX\" not supported on Redshift tables."),
         (
             "create procedure p() as $$ begin vacuum; end $$ language plpgsql",
             "ERROR: VACUUM cannot be executed from a procedure",
         ),
-        (
-            "create procedure p() as 'begin end' language plpgsql",
-            "ERROR: syntax error at or near \"'begin end'\"",
-        ),
+        ("create procedure p() as 'begin end' language plpgsql", "ERROR: syntax error at or near \"'begin end'\""),
     ])
     .await;
     db.server.stop().await;
@@ -529,13 +485,8 @@ async fn parameters() {
         let bound = bind(&translation.statements[0].sql, &names).unwrap();
         assert!(bound.missing.is_empty());
         let values: Vec<Value<'_>> = bound.values.iter().map(|at| Value(given[*at].1)).collect();
-        let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-            values.iter().map(|value| value as _).collect();
-        let statement = db
-            .client
-            .prepare(&bound.sql)
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let statement = db.client.prepare(&bound.sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         db.client
             .query(&statement, &values)
             .await
@@ -545,33 +496,15 @@ async fn parameters() {
             .collect()
     };
     assert_eq!(
-        run(
-            "select item from sales where id = :id and sold < :day",
-            &[("day", "2020-06-01"), ("id", "2")]
-        )
-        .await,
+        run("select item from sales where id = :id and sold < :day", &[("day", "2020-06-01"), ("id", "2")]).await,
         ["b"]
     );
     assert_eq!(
-        run(
-            "select dateadd(day, :n, :d)::varchar",
-            &[("n", "2"), ("d", "2020-01-01")]
-        )
-        .await,
+        run("select dateadd(day, :n, :d)::varchar", &[("n", "2"), ("d", "2020-01-01")]).await,
         ["2020-01-03 00:00:00"]
     );
-    assert_eq!(
-        run(
-            "select :text || '!'",
-            &[("text", "'; drop table sales; --")]
-        )
-        .await,
-        ["'; drop table sales; --!"]
-    );
-    assert_eq!(
-        run("select top :n item from sales order by id", &[("n", "1")]).await,
-        ["a"]
-    );
+    assert_eq!(run("select :text || '!'", &[("text", "'; drop table sales; --")]).await, ["'; drop table sales; --!"]);
+    assert_eq!(run("select top :n item from sales order by id", &[("n", "1")]).await, ["a"]);
     assert_eq!(
         run(
             "select item from sales where price > :p::decimal(8,2) order by nvl(item, :x)",

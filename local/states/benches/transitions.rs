@@ -13,15 +13,7 @@ use states::{Config, SeededIds};
 
 fn call(service: &mut StepFunctions, operation: &str, body: &Value) -> Value {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    service
-        .call(
-            operation,
-            body,
-            now,
-            &mut SeededIds::new(u64::from(std::process::id())),
-        )
-        .0
-        .unwrap()
+    service.call(operation, body, now, &mut SeededIds::new(u64::from(std::process::id()))).0.unwrap()
 }
 
 fn create(service: &mut StepFunctions, name: &str, definition: &Value) -> Value {
@@ -34,11 +26,7 @@ fn create(service: &mut StepFunctions, name: &str, definition: &Value) -> Value 
 fn chain(length: usize) -> Value {
     let mut states = serde_json::Map::new();
     for index in 0..length {
-        let next = if index + 1 == length {
-            "End".to_owned()
-        } else {
-            format!("S{}", index + 1)
-        };
+        let next = if index + 1 == length { "End".to_owned() } else { format!("S{}", index + 1) };
         let state = if index % 2 == 0 {
             json!({ "Type": "Pass", "Result": index, "ResultPath": "$.n", "Next": next })
         } else {
@@ -61,16 +49,9 @@ fn rate(length: usize, total: usize) -> f64 {
         call(&mut service, "StartExecution", &body);
     }
     let took = began.elapsed().as_secs_f64();
-    let listed = call(
-        &mut service,
-        "ListExecutions",
-        &json!({ "stateMachineArn": machine, "statusFilter": "SUCCEEDED" }),
-    );
-    assert_eq!(
-        listed["executions"].as_array().unwrap().len(),
-        runs.min(100),
-        "all of them ran to their end"
-    );
+    let listed =
+        call(&mut service, "ListExecutions", &json!({ "stateMachineArn": machine, "statusFilter": "SUCCEEDED" }));
+    assert_eq!(listed["executions"].as_array().unwrap().len(), runs.min(100), "all of them ran to their end");
     (runs * length) as f64 / took
 }
 
@@ -87,11 +68,7 @@ fn main() {
         "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", "End": true,
         "Parameters": { "FunctionName": "tasker", "Payload": { "token.$": "$$.Task.Token", "sql.$": "$.sql" } },
     });
-    let machine = create(
-        &mut service,
-        "m",
-        &json!({ "StartAt": "Run", "States": { "Run": state } }),
-    );
+    let machine = create(&mut service, "m", &json!({ "StartAt": "Run", "States": { "Run": state } }));
     for run in 0..1_000 {
         let body = json!({ "stateMachineArn": machine, "name": format!("e{run}"), "input": "{\"sql\": \"select 1\"}" });
         call(&mut service, "StartExecution", &body);
@@ -99,19 +76,11 @@ fn main() {
     if let (Some(before), Some(after)) = (before, resident_kib()) {
         let taken = after.saturating_sub(before);
         println!("1,000 executions waiting for a token: {taken} KiB");
-        assert!(
-            taken < 50 * 1024,
-            "1,000 waiting executions take {taken} KiB"
-        );
+        assert!(taken < 50 * 1024, "1,000 waiting executions take {taken} KiB");
     }
     let short = rate(100, 200_000);
     let long = rate(10_000, 200_000);
-    println!(
-        "transitions a second: {short:.0} in executions of 100 states, {long:.0} in executions of 10,000"
-    );
+    println!("transitions a second: {short:.0} in executions of 100 states, {long:.0} in executions of 10,000");
     assert!(short >= 100_000.0, "{short:.0} transitions a second");
-    assert!(
-        long >= short / 2.0,
-        "a transition costs more in a long history: {long:.0} against {short:.0} a second"
-    );
+    assert!(long >= short / 2.0, "a transition costs more in a long history: {long:.0} against {short:.0} a second");
 }

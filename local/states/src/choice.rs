@@ -7,11 +7,7 @@ use crate::environment::{Environment, Failure};
 use crate::{template, timestamp};
 
 /// Whether the condition holds. `field` is where it stands, for JSONata's cause texts.
-pub(crate) fn holds(
-    condition: &Condition,
-    env: &Environment<'_>,
-    field: &str,
-) -> Result<bool, Failure> {
+pub(crate) fn holds(condition: &Condition, env: &Environment<'_>, field: &str) -> Result<bool, Failure> {
     match condition {
         Condition::And(parts) => {
             for part in parts {
@@ -40,11 +36,7 @@ pub(crate) fn holds(
 }
 
 fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failure> {
-    let Comparison {
-        variable,
-        operator,
-        operand,
-    } = comparison;
+    let Comparison { variable, operator, operand } = comparison;
     let found = template::find(variable, env);
     if *operator == Operator::IsPresent {
         return Ok(matches!(operand, Operand::Boolean(wanted) if *wanted == found.is_ok()));
@@ -56,9 +48,7 @@ fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failu
             Operator::IsNumeric => value.is_number(),
             Operator::IsString => value.is_string(),
             Operator::IsBoolean => value.is_boolean(),
-            _ => value
-                .as_str()
-                .is_some_and(|text| timestamp::parse(text).is_some()),
+            _ => value.as_str().is_some_and(|text| timestamp::parse(text).is_some()),
         };
         return Ok(matches!(operand, Operand::Boolean(wanted) if *wanted == is));
     }
@@ -91,15 +81,11 @@ fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failu
     };
     let Some(order) = order else { return Ok(false) };
     Ok(match operator {
-        Operator::NumericLessThan | Operator::StringLessThan | Operator::TimestampLessThan => {
-            order.is_lt()
+        Operator::NumericLessThan | Operator::StringLessThan | Operator::TimestampLessThan => order.is_lt(),
+        Operator::NumericLessThanEquals | Operator::StringLessThanEquals | Operator::TimestampLessThanEquals => {
+            order.is_le()
         }
-        Operator::NumericLessThanEquals
-        | Operator::StringLessThanEquals
-        | Operator::TimestampLessThanEquals => order.is_le(),
-        Operator::NumericGreaterThan
-        | Operator::StringGreaterThan
-        | Operator::TimestampGreaterThan => order.is_gt(),
+        Operator::NumericGreaterThan | Operator::StringGreaterThan | Operator::TimestampGreaterThan => order.is_gt(),
         Operator::NumericGreaterThanEquals
         | Operator::StringGreaterThanEquals
         | Operator::TimestampGreaterThanEquals => order.is_ge(),
@@ -108,9 +94,7 @@ fn compare(comparison: &Comparison, env: &Environment<'_>) -> Result<bool, Failu
 }
 
 fn invalid(path: &str) -> Failure {
-    Failure::runtime(format!(
-        "Invalid path '{path}': The choice state's condition path references an invalid value."
-    ))
+    Failure::runtime(format!("Invalid path '{path}': The choice state's condition path references an invalid value."))
 }
 
 /// The value as the operator's kind, if it is of that kind.
@@ -184,11 +168,7 @@ mod tests {
             ("x", "", false),
         ];
         for (text, pattern, expected) in cases {
-            assert_eq!(
-                matches_pattern(text, pattern),
-                expected,
-                "{text} ~ {pattern}"
-            );
+            assert_eq!(matches_pattern(text, pattern), expected, "{text} ~ {pattern}");
         }
     }
 }

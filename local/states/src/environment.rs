@@ -29,12 +29,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(error: &str, cause: impl Into<String>) -> Self {
-        Self {
-            error: error.into(),
-            cause: cause.into(),
-            evaluation: false,
-            location: None,
-        }
+        Self { error: error.into(), cause: cause.into(), evaluation: false, location: None }
     }
 
     /// `States.Runtime`: a mistake in the definition or its data that no `States.ALL` catches.
@@ -44,18 +39,12 @@ impl Failure {
 
     /// `States.QueryEvaluationError` of a JSONata field.
     pub(crate) fn query(location: &str, cause: impl Into<String>) -> Self {
-        Self {
-            location: Some(location.into()),
-            ..Self::query_anywhere(cause)
-        }
+        Self { location: Some(location.into()), ..Self::query_anywhere(cause) }
     }
 
     /// The same where AWS names no field.
     pub(crate) fn query_anywhere(cause: impl Into<String>) -> Self {
-        Self {
-            evaluation: true,
-            ..Self::new("States.QueryEvaluationError", cause)
-        }
+        Self { evaluation: true, ..Self::new("States.QueryEvaluationError", cause) }
     }
 }
 
@@ -70,21 +59,13 @@ impl Variables {
     /// A scope inside this one, as a branch or an iteration has it.
     pub(crate) fn inner(&self) -> Self {
         if self.own.is_empty() {
-            return Self {
-                own: Arc::default(),
-                outer: self.outer.clone(),
-            };
+            return Self { own: Arc::default(), outer: self.outer.clone() };
         }
-        Self {
-            own: Arc::default(),
-            outer: Some(Arc::new(self.clone())),
-        }
+        Self { own: Arc::default(), outer: Some(Arc::new(self.clone())) }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Value>> {
-        self.own
-            .get(name)
-            .or_else(|| self.outer.as_ref().and_then(|outer| outer.get(name)))
+        self.own.get(name).or_else(|| self.outer.as_ref().and_then(|outer| outer.get(name)))
     }
 
     pub(crate) fn assign(&mut self, values: &[(String, Arc<Value>)]) {
@@ -103,10 +84,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(make: &'a dyn Fn() -> Value) -> Self {
-        Self {
-            made: OnceCell::new(),
-            make,
-        }
+        Self { made: OnceCell::new(), make }
     }
 
     pub(crate) fn get(&self) -> &Value {

@@ -53,20 +53,12 @@ impl Expression {
             .unwrap_or_else(|| Err("the expression cannot be read".into()))?;
         let names = names(source);
         let states = members(source);
-        Ok(Self {
-            source: source.to_owned(),
-            tree,
-            names,
-            states,
-        })
+        Ok(Self { source: source.to_owned(), tree, names, states })
     }
 
     /// The variables that the expression refers to: not `$states`, not what it binds itself, not functions.
     pub(crate) fn variables(&self) -> impl Iterator<Item = String> + '_ {
-        self.names
-            .iter()
-            .filter(|name| *name != "states" && !self.is_own(name))
-            .cloned()
+        self.names.iter().filter(|name| *name != "states" && !self.is_own(name)).cloned()
     }
 
     /// Whether every place of this name is a call, a binding or a parameter.
@@ -77,11 +69,7 @@ impl Expression {
             let Some(after) = rest.strip_prefix(name) else {
                 return false;
             };
-            if after
-                .chars()
-                .next()
-                .is_some_and(|c| c.is_alphanumeric() || c == '_')
-            {
+            if after.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_') {
                 return false;
             }
             let after = after.trim_start();
@@ -106,18 +94,13 @@ impl Expression {
         let says = |what: &str| {
             Failure::query(
                 field,
-                format!(
-                    "The JSONata expression '{}' specified for the field '{field}' {what}",
-                    self.source
-                ),
+                format!("The JSONata expression '{}' specified for the field '{field}' {what}", self.source),
             )
         };
         self.spend(env)?;
         match self.run(env) {
             Ok(JValue::Undefined) => Err(says("returned nothing (undefined).")),
-            Ok(value) => {
-                to_json(&value).ok_or_else(|| says("returned an unsupported result type."))
-            }
+            Ok(value) => to_json(&value).ok_or_else(|| says("returned an unsupported result type.")),
             Err(error) => Err(says(&format!(
                 "threw an error during evaluation{} {}",
                 if error.code().is_some() { "." } else { ":" },
@@ -130,28 +113,11 @@ impl Expression {
     fn spend(&self, env: &Environment<'_>) -> Result<(), Failure> {
         let mut bytes = 0;
         if self.names.contains("states") {
-            bytes += if self.states.input {
-                weight(env.input)
-            } else {
-                0
-            };
-            bytes += if self.states.result {
-                env.result.map_or(0, weight)
-            } else {
-                0
-            };
-            bytes += if self.states.error_output {
-                env.error_output.map_or(0, weight)
-            } else {
-                0
-            };
+            bytes += if self.states.input { weight(env.input) } else { 0 };
+            bytes += if self.states.result { env.result.map_or(0, weight) } else { 0 };
+            bytes += if self.states.error_output { env.error_output.map_or(0, weight) } else { 0 };
         }
-        bytes += self
-            .names
-            .iter()
-            .filter_map(|name| env.variables.get(name))
-            .map(|value| weight(value))
-            .sum::<usize>();
+        bytes += self.names.iter().filter_map(|name| env.variables.get(name)).map(|value| weight(value)).sum::<usize>();
         env.spend(bytes)
     }
 
@@ -214,11 +180,7 @@ impl Expression {
         })
     }
 
-    fn add_functions(
-        &self,
-        evaluator: &mut Evaluator,
-        env: &Environment<'_>,
-    ) -> Result<(), EvaluatorError> {
+    fn add_functions(&self, evaluator: &mut Evaluator, env: &Environment<'_>) -> Result<(), EvaluatorError> {
         let used = |name: &str| self.names.contains(name);
         if used("partition") {
             evaluator.register_fn("partition", |args: &[JValue]| {
@@ -235,27 +197,20 @@ impl Expression {
             })?;
         }
         if used("hash") {
-            evaluator.register_fn("hash", |args: &[JValue]| {
-                intrinsic_function(args, intrinsic::hash).map(plain)
-            })?;
+            evaluator.register_fn("hash", |args: &[JValue]| intrinsic_function(args, intrinsic::hash).map(plain))?;
         }
         if used("parse") {
             evaluator.register_fn("parse", |args: &[JValue]| {
                 let Some(text) = args.first().and_then(JValue::as_str) else {
-                    return Err(EvaluatorError::TypeError(
-                        "T0410: $parse takes one string".into(),
-                    ));
+                    return Err(EvaluatorError::TypeError("T0410: $parse takes one string".into()));
                 };
-                JValue::from_json_str(text)
-                    .map_err(|e| EvaluatorError::EvaluationError(format!("$parse: {e}")))
+                JValue::from_json_str(text).map_err(|e| EvaluatorError::EvaluationError(format!("$parse: {e}")))
             })?;
         }
         if used("uuid") {
             let chance = Rc::new(RefCell::new(seeded(env)));
             evaluator.register_fn("uuid", move |_: &[JValue]| {
-                Ok(JValue::from(intrinsic::uuid_text(
-                    chance.borrow_mut().next(),
-                )))
+                Ok(JValue::from(intrinsic::uuid_text(chance.borrow_mut().next())))
             })?;
         }
         if used("random") {
@@ -270,23 +225,17 @@ impl Expression {
         }
         if used("now") {
             let now = env.now;
-            evaluator.register_fn_override("now", move |_: &[JValue]| {
-                Ok(JValue::from(crate::timestamp::text(now)))
-            })?;
+            evaluator.register_fn_override("now", move |_: &[JValue]| Ok(JValue::from(crate::timestamp::text(now))))?;
         }
         if used("millis") {
             let now = env.now;
             #[allow(clippy::cast_precision_loss)]
             // Milliseconds since 1970 fit a double until the year 287396.
-            evaluator.register_fn_override("millis", move |_: &[JValue]| {
-                Ok(JValue::from_f64(now as f64))
-            })?;
+            evaluator.register_fn_override("millis", move |_: &[JValue]| Ok(JValue::from_f64(now as f64)))?;
         }
         if used("eval") {
             evaluator.register_fn_override("eval", |_: &[JValue]| {
-                Err::<JValue, _>(EvaluatorError::EvaluationError(
-                    "$eval is not supported; $parse reads JSON".into(),
-                ))
+                Err::<JValue, _>(EvaluatorError::EvaluationError("$eval is not supported; $parse reads JSON".into()))
             })?;
         }
         Ok(())
@@ -309,9 +258,7 @@ fn intrinsic_function(
     call: impl Fn(&[Value]) -> Result<Value, String>,
 ) -> Result<Value, EvaluatorError> {
     let args: Option<Vec<Value>> = args.iter().map(to_json).collect();
-    let args = args.ok_or_else(|| {
-        EvaluatorError::TypeError("T0410: the argument is not a JSON value".into())
-    })?;
+    let args = args.ok_or_else(|| EvaluatorError::TypeError("T0410: the argument is not a JSON value".into()))?;
     call(&args).map_err(EvaluatorError::EvaluationError)
 }
 
@@ -325,20 +272,13 @@ fn to_json(value: &JValue) -> Option<Value> {
 }
 
 fn to_json_within(value: &JValue, left: usize) -> Option<Value> {
-    let inner = |value: &JValue| {
-        left.checked_sub(1)
-            .and_then(|left| to_json_within(value, left))
-    };
+    let inner = |value: &JValue| left.checked_sub(1).and_then(|left| to_json_within(value, left));
     match value {
         JValue::Null => Some(Value::Null),
         JValue::Bool(b) => Some(Value::Bool(*b)),
         JValue::Number(n) => Some(number(*n)),
         JValue::String(s) => Some(Value::String(s.to_string())),
-        JValue::Array(items) => items
-            .iter()
-            .map(inner)
-            .collect::<Option<Vec<_>>>()
-            .map(Value::Array),
+        JValue::Array(items) => items.iter().map(inner).collect::<Option<Vec<_>>>().map(Value::Array),
         JValue::Object(_) => {
             let members = value.as_object()?;
             let mut object = Map::with_capacity(members.len());
@@ -378,10 +318,7 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 fn names(source: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, _) in source.match_indices('$') {
-        let name: String = source[at + 1..]
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let name: String = source[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if !name.is_empty() {
             names.insert(name);
         }
@@ -395,10 +332,7 @@ fn members(source: &str) -> Members {
         let rest = source[at + found.len()..].trim_start();
         !["input", "context", "result", "errorOutput"]
             .iter()
-            .any(|member| {
-                rest.strip_prefix('.')
-                    .is_some_and(|rest| rest.trim_start().starts_with(member))
-            })
+            .any(|member| rest.strip_prefix('.').is_some_and(|rest| rest.trim_start().starts_with(member)))
     });
     let named = |member: &str| all || source.contains(member);
     Members {

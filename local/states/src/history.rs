@@ -55,70 +55,29 @@ pub(crate) enum Iteration {
 
 #[derive(Debug)]
 pub(crate) enum Details {
-    ExecutionStarted {
-        input: Payload,
-        role: Arc<str>,
-    },
-    ExecutionSucceeded {
-        output: Payload,
-    },
+    ExecutionStarted { input: Payload, role: Arc<str> },
+    ExecutionSucceeded { output: Payload },
     ExecutionFailed(Failed),
     ExecutionAborted(Failed),
     ExecutionTimedOut(Failed),
-    ExecutionRedriven {
-        count: u32,
-    },
-    StateEntered {
-        kind: StateKind,
-        name: Arc<str>,
-        input: Payload,
-    },
-    StateExited {
-        kind: StateKind,
-        name: Arc<str>,
-        output: Payload,
-        assigned: Vec<(String, String)>,
-    },
-    StateStarted {
-        kind: StateKind,
-        length: Option<usize>,
-    },
+    ExecutionRedriven { count: u32 },
+    StateEntered { kind: StateKind, name: Arc<str>, input: Payload },
+    StateExited { kind: StateKind, name: Arc<str>, output: Payload, assigned: Vec<(String, String)> },
+    StateStarted { kind: StateKind, length: Option<usize> },
     StateSucceeded(StateKind),
     StateFailed(StateKind),
     StateAborted(StateKind),
-    EvaluationFailed {
-        failed: Failed,
-        location: Option<String>,
-        state: Arc<str>,
-    },
-    Iteration {
-        what: Iteration,
-        name: Arc<str>,
-        index: usize,
-    },
-    MapRunStarted {
-        arn: Arc<str>,
-    },
+    EvaluationFailed { failed: Failed, location: Option<String>, state: Arc<str> },
+    Iteration { what: Iteration, name: Arc<str>, index: usize },
+    MapRunStarted { arn: Arc<str> },
     MapRunSucceeded,
     MapRunFailed(Failed),
     TaskScheduled(Box<Scheduled>),
     TaskStarted(Arc<TaskResource>),
-    TaskSubmitted {
-        resource: Arc<TaskResource>,
-        output: Payload,
-    },
-    TaskSucceeded {
-        resource: Arc<TaskResource>,
-        output: Payload,
-    },
-    TaskFailed {
-        resource: Arc<TaskResource>,
-        failed: Failed,
-    },
-    TaskTimedOut {
-        resource: Arc<TaskResource>,
-        failed: Failed,
-    },
+    TaskSubmitted { resource: Arc<TaskResource>, output: Payload },
+    TaskSucceeded { resource: Arc<TaskResource>, output: Payload },
+    TaskFailed { resource: Arc<TaskResource>, failed: Failed },
+    TaskTimedOut { resource: Arc<TaskResource>, failed: Failed },
 }
 
 #[derive(Debug)]
@@ -167,78 +126,37 @@ impl Details {
             Self::ExecutionStarted { input, role } => {
                 let mut details = payload("input", input, data);
                 details.insert("roleArn".into(), role.as_ref().into());
-                with(
-                    "ExecutionStarted".into(),
-                    "executionStartedEventDetails",
-                    details,
-                )
+                with("ExecutionStarted".into(), "executionStartedEventDetails", details)
             }
-            Self::ExecutionSucceeded { output } => with(
-                "ExecutionSucceeded".into(),
-                "executionSucceededEventDetails",
-                payload("output", output, data),
-            ),
-            Self::ExecutionFailed(f) => with(
-                "ExecutionFailed".into(),
-                "executionFailedEventDetails",
-                failed(f),
-            ),
-            Self::ExecutionAborted(f) => with(
-                "ExecutionAborted".into(),
-                "executionAbortedEventDetails",
-                failed(f),
-            ),
-            Self::ExecutionTimedOut(f) => with(
-                "ExecutionTimedOut".into(),
-                "executionTimedOutEventDetails",
-                failed(f),
-            ),
+            Self::ExecutionSucceeded { output } => {
+                with("ExecutionSucceeded".into(), "executionSucceededEventDetails", payload("output", output, data))
+            }
+            Self::ExecutionFailed(f) => with("ExecutionFailed".into(), "executionFailedEventDetails", failed(f)),
+            Self::ExecutionAborted(f) => with("ExecutionAborted".into(), "executionAbortedEventDetails", failed(f)),
+            Self::ExecutionTimedOut(f) => with("ExecutionTimedOut".into(), "executionTimedOutEventDetails", failed(f)),
             Self::ExecutionRedriven { count } => {
                 let mut details = Map::new();
                 details.insert("redriveCount".into(), (*count).into());
-                with(
-                    "ExecutionRedriven".into(),
-                    "executionRedrivenEventDetails",
-                    details,
-                )
+                with("ExecutionRedriven".into(), "executionRedrivenEventDetails", details)
             }
             Self::StateEntered { kind, name, input } => {
                 let mut details = Map::new();
                 details.insert("name".into(), name.as_ref().into());
                 details.extend(payload("input", input, data));
-                with(
-                    format!("{}StateEntered", kind.name()),
-                    "stateEnteredEventDetails",
-                    details,
-                )
+                with(format!("{}StateEntered", kind.name()), "stateEnteredEventDetails", details)
             }
-            Self::StateExited {
-                kind,
-                name,
-                output,
-                assigned,
-            } => {
+            Self::StateExited { kind, name, output, assigned } => {
                 let mut details = Map::new();
                 details.insert("name".into(), name.as_ref().into());
                 details.extend(payload("output", output, data));
                 if !assigned.is_empty() {
                     if data {
-                        let variables = assigned
-                            .iter()
-                            .map(|(k, v)| (k.clone(), v.as_str().into()))
-                            .collect();
+                        let variables = assigned.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
                         details.insert("assignedVariables".into(), Value::Object(variables));
                     }
-                    details.insert(
-                        "assignedVariablesDetails".into(),
-                        json!({ "truncated": false }),
-                    );
+                    details.insert("assignedVariablesDetails".into(), json!({ "truncated": false }));
                 }
-                with(
-                    format!("{}StateExited", kind.name()),
-                    "stateExitedEventDetails",
-                    details,
-                )
+                with(format!("{}StateExited", kind.name()), "stateExitedEventDetails", details)
             }
             Self::StateStarted { kind, length } => {
                 let details = length.map(|length| {
@@ -251,37 +169,23 @@ impl Details {
             Self::StateSucceeded(kind) => plain(&format!("{}StateSucceeded", kind.name())),
             Self::StateFailed(kind) => plain(&format!("{}StateFailed", kind.name())),
             Self::StateAborted(kind) => plain(&format!("{}StateAborted", kind.name())),
-            Self::EvaluationFailed {
-                failed: f,
-                location,
-                state,
-            } => {
+            Self::EvaluationFailed { failed: f, location, state } => {
                 let mut details = failed(f);
                 if let Some(location) = location {
                     details.insert("location".into(), location.as_str().into());
                 }
                 details.insert("state".into(), state.as_ref().into());
-                with(
-                    "EvaluationFailed".into(),
-                    "evaluationFailedEventDetails",
-                    details,
-                )
+                with("EvaluationFailed".into(), "evaluationFailedEventDetails", details)
             }
             Self::Iteration { what, name, index } => {
                 let mut details = Map::new();
                 details.insert("name".into(), name.as_ref().into());
                 details.insert("index".into(), (*index).into());
                 let (kind, field) = match what {
-                    Iteration::Started => {
-                        ("MapIterationStarted", "mapIterationStartedEventDetails")
-                    }
-                    Iteration::Succeeded => {
-                        ("MapIterationSucceeded", "mapIterationSucceededEventDetails")
-                    }
+                    Iteration::Started => ("MapIterationStarted", "mapIterationStartedEventDetails"),
+                    Iteration::Succeeded => ("MapIterationSucceeded", "mapIterationSucceededEventDetails"),
                     Iteration::Failed => ("MapIterationFailed", "mapIterationFailedEventDetails"),
-                    Iteration::Aborted => {
-                        ("MapIterationAborted", "mapIterationAbortedEventDetails")
-                    }
+                    Iteration::Aborted => ("MapIterationAborted", "mapIterationAbortedEventDetails"),
                 };
                 with(kind.into(), field, details)
             }
@@ -291,9 +195,7 @@ impl Details {
                 with("MapRunStarted".into(), "mapRunStartedEventDetails", details)
             }
             Self::MapRunSucceeded => plain("MapRunSucceeded"),
-            Self::MapRunFailed(f) => {
-                with("MapRunFailed".into(), "mapRunFailedEventDetails", failed(f))
-            }
+            Self::MapRunFailed(f) => with("MapRunFailed".into(), "mapRunFailedEventDetails", failed(f)),
             _ => self.task_to_json(data),
         }
     }
@@ -339,9 +241,7 @@ impl Details {
             Self::TaskSubmitted { output, .. } | Self::TaskSucceeded { output, .. } => {
                 details.extend(payload("output", output, data));
             }
-            Self::TaskFailed { failed: f, .. } | Self::TaskTimedOut { failed: f, .. } => {
-                details.extend(failed(f))
-            }
+            Self::TaskFailed { failed: f, .. } | Self::TaskTimedOut { failed: f, .. } => details.extend(failed(f)),
             _ => {}
         }
         if function.is_some() {

@@ -115,10 +115,7 @@ impl Call {
         let call = reader.call(1)?;
         reader.blanks();
         if reader.at < source.len() {
-            return Err(format!(
-                "unexpected text at character {}",
-                reader.position()
-            ));
+            return Err(format!("unexpected text at character {}", reader.position()));
         }
         Ok(call)
     }
@@ -137,10 +134,7 @@ impl Call {
         let fails = |what: String| {
             Failure::new(
                 "States.IntrinsicFailure",
-                format!(
-                    "The function '{}' had the following error: {what}",
-                    self.source
-                ),
+                format!("The function '{}' had the following error: {what}", self.source),
             )
         };
         let mut values = Vec::with_capacity(self.arguments.len());
@@ -160,9 +154,7 @@ impl Call {
                 })?,
             });
         }
-        values
-            .iter()
-            .try_for_each(|value| env.spend(weight(value)))?;
+        values.iter().try_for_each(|value| env.spend(weight(value)))?;
         let literal_template = matches!(self.arguments.first(), Some(Argument::Text(_)));
         match self.function {
             Function::Array => Ok(Value::Array(values)),
@@ -220,18 +212,10 @@ impl Reader<'_> {
         self.blanks();
         let start = self.at;
         if !self.eat("States.") {
-            return Err(format!(
-                "'States.' expected at character {}",
-                self.position()
-            ));
+            return Err(format!("'States.' expected at character {}", self.position()));
         }
-        let name: String = self
-            .rest()
-            .chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .collect();
-        let function = Function::named(&name)
-            .ok_or_else(|| format!("there is no function 'States.{name}'"))?;
+        let name: String = self.rest().chars().take_while(char::is_ascii_alphanumeric).collect();
+        let function = Function::named(&name).ok_or_else(|| format!("there is no function 'States.{name}'"))?;
         self.at += name.len();
         self.blanks();
         if !self.eat("(") {
@@ -247,33 +231,21 @@ impl Reader<'_> {
                     break;
                 }
                 if !self.eat(",") {
-                    return Err(format!(
-                        "',' or ')' expected at character {}",
-                        self.position()
-                    ));
+                    return Err(format!("',' or ')' expected at character {}", self.position()));
                 }
             }
         }
         let (least, most) = function.arity();
         if arguments.len() < least || arguments.len() > most {
-            return Err(format!(
-                "States.{name} does not take {} arguments",
-                arguments.len()
-            ));
+            return Err(format!("States.{name} does not take {} arguments", arguments.len()));
         }
-        Ok(Call {
-            source: self.source[start..self.at].to_owned(),
-            function,
-            arguments,
-        })
+        Ok(Call { source: self.source[start..self.at].to_owned(), function, arguments })
     }
 
     fn argument(&mut self, depth: usize) -> Result<Argument, String> {
         self.blanks();
         if self.rest().starts_with("States.") {
-            return self
-                .call(depth + 1)
-                .map(|call| Argument::Call(Box::new(call)));
+            return self.call(depth + 1).map(|call| Argument::Call(Box::new(call)));
         }
         if self.eat("'") {
             return self.text();
@@ -287,11 +259,9 @@ impl Reader<'_> {
         }
         let length = self.rest().find([',', ')']).unwrap_or(self.rest().len());
         let text = self.rest()[..length].trim();
-        let value = serde_json::from_str::<Value>(text)
-            .ok()
-            .filter(|v| !v.is_string() && !v.is_array() && !v.is_object());
-        let value = value
-            .ok_or_else(|| format!("'{text}' at character {} is no argument", self.position()))?;
+        let value =
+            serde_json::from_str::<Value>(text).ok().filter(|v| !v.is_string() && !v.is_array() && !v.is_object());
+        let value = value.ok_or_else(|| format!("'{text}' at character {} is no argument", self.position()))?;
         self.at += length;
         Ok(Argument::Value(value))
     }
@@ -305,25 +275,17 @@ impl Reader<'_> {
                 '\'' | '{' | '}' | '\\' if escaped => escaped = false,
                 _ if escaped => {
                     self.at = start + offset;
-                    return Err(format!(
-                        "'\\{c}' at character {} is no escape",
-                        self.position()
-                    ));
+                    return Err(format!("'\\{c}' at character {} is no escape", self.position()));
                 }
                 '\\' => escaped = true,
                 '\'' => {
                     self.at = start + offset + 1;
-                    return Ok(Argument::Text(
-                        self.source[start..start + offset].to_owned(),
-                    ));
+                    return Ok(Argument::Text(self.source[start..start + offset].to_owned()));
                 }
                 _ => {}
             }
         }
-        Err(format!(
-            "the string from character {} does not end",
-            self.position()
-        ))
+        Err(format!("the string from character {} does not end", self.position()))
     }
 }
 
@@ -360,24 +322,16 @@ fn unescaped(text: &str) -> String {
 }
 
 fn list(values: &[Value], at: usize) -> Result<&Vec<Value>, String> {
-    values
-        .get(at)
-        .and_then(Value::as_array)
-        .ok_or_else(|| format!("Argument {} is not an array", at + 1))
+    values.get(at).and_then(Value::as_array).ok_or_else(|| format!("Argument {} is not an array", at + 1))
 }
 
 fn string(values: &[Value], at: usize) -> Result<&str, String> {
-    values
-        .get(at)
-        .and_then(Value::as_str)
-        .ok_or_else(|| format!("Argument {} is not a string", at + 1))
+    values.get(at).and_then(Value::as_str).ok_or_else(|| format!("Argument {} is not a string", at + 1))
 }
 
 /// A whole number; a fraction is rounded, halves towards positive infinity, as recorded for `States.MathAdd`.
 fn whole(values: &[Value], at: usize) -> Result<i64, String> {
-    let value = values
-        .get(at)
-        .ok_or_else(|| format!("Argument {} is missing", at + 1))?;
+    let value = values.get(at).ok_or_else(|| format!("Argument {} is missing", at + 1))?;
     if let Some(n) = value.as_i64() {
         return Ok(n);
     }
@@ -390,22 +344,16 @@ fn whole(values: &[Value], at: usize) -> Result<i64, String> {
 
 fn array_contains(values: &[Value]) -> Result<Value, String> {
     let wanted = &values[1];
-    Ok(Value::Bool(
-        list(values, 0)?.iter().any(|item| same(item, wanted)),
-    ))
+    Ok(Value::Bool(list(values, 0)?.iter().any(|item| same(item, wanted))))
 }
 
 /// Equality of JSON values where 1 and 1.0 are the same.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => x == y || x.as_f64() == y.as_f64(),
-        (Value::Array(x), Value::Array(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
-        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
         (Value::Object(x), Value::Object(y)) => {
-            x.len() == y.len()
-                && x.iter()
-                    .all(|(name, x)| y.get(name).is_some_and(|y| same(x, y)))
+            x.len() == y.len() && x.iter().all(|(name, x)| y.get(name).is_some_and(|y| same(x, y)))
         }
         _ => a == b,
     }
@@ -418,26 +366,14 @@ fn array_get_item(values: &[Value]) -> Result<Value, String> {
         .ok()
         .and_then(|at| items.get(at))
         .cloned()
-        .ok_or_else(|| {
-            format!(
-                "Index {index} is out of bounds for an array of {}",
-                items.len()
-            )
-        })
+        .ok_or_else(|| format!("Index {index} is out of bounds for an array of {}", items.len()))
 }
 
 pub(crate) fn array_partition(values: &[Value]) -> Result<Value, String> {
     let items = list(values, 0)?;
-    let size = usize::try_from(whole(values, 1)?)
-        .ok()
-        .filter(|size| *size > 0);
+    let size = usize::try_from(whole(values, 1)?).ok().filter(|size| *size > 0);
     let size = size.ok_or("The chunk size must be a positive integer")?;
-    Ok(Value::Array(
-        items
-            .chunks(size)
-            .map(|chunk| Value::Array(chunk.to_vec()))
-            .collect(),
-    ))
+    Ok(Value::Array(items.chunks(size).map(|chunk| Value::Array(chunk.to_vec())).collect()))
 }
 
 pub(crate) fn array_range(values: &[Value]) -> Result<Value, String> {
@@ -449,9 +385,7 @@ pub(crate) fn array_range(values: &[Value]) -> Result<Value, String> {
     let mut next = first;
     while (step > 0 && next <= last) || (step < 0 && next >= last) {
         if items.len() as u64 >= LONGEST_RANGE.unsigned_abs() {
-            return Err(format!(
-                "The array can contain at most {LONGEST_RANGE} items"
-            ));
+            return Err(format!("The array can contain at most {LONGEST_RANGE} items"));
         }
         items.push(Value::from(next));
         match next.checked_add(step) {
@@ -475,9 +409,7 @@ fn array_unique(values: &[Value]) -> Result<Value, String> {
 fn base64_encode(values: &[Value]) -> Result<Value, String> {
     let text = string(values, 0)?;
     if text.chars().count() > LONGEST_TEXT {
-        return Err(format!(
-            "The string is longer than {LONGEST_TEXT} characters"
-        ));
+        return Err(format!("The string is longer than {LONGEST_TEXT} characters"));
     }
     Ok(Value::String(STANDARD.encode(text)))
 }
@@ -485,13 +417,9 @@ fn base64_encode(values: &[Value]) -> Result<Value, String> {
 fn base64_decode(values: &[Value]) -> Result<Value, String> {
     let text = string(values, 0)?;
     if text.chars().count() > LONGEST_TEXT {
-        return Err(format!(
-            "The string is longer than {LONGEST_TEXT} characters"
-        ));
+        return Err(format!("The string is longer than {LONGEST_TEXT} characters"));
     }
-    let bytes = STANDARD
-        .decode(text)
-        .map_err(|_| "The string is not Base64".to_owned())?;
+    let bytes = STANDARD.decode(text).map_err(|_| "The string is not Base64".to_owned())?;
     Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -506,9 +434,7 @@ fn format(values: &[Value], escapes: bool) -> Result<Value, String> {
             out.extend(chars.next());
         } else if c == '{' && chars.peek() == Some(&'}') {
             chars.next();
-            let argument = arguments
-                .next()
-                .ok_or("The template has more places than there are arguments")?;
+            let argument = arguments.next().ok_or("The template has more places than there are arguments")?;
             match argument {
                 Value::String(text) => out.push_str(text),
                 other => out.push_str(&java_text(other)),
@@ -527,15 +453,9 @@ fn format(values: &[Value], escapes: bool) -> Result<Value, String> {
 fn java_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(java_text).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(java_text).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
-            let members: Vec<_> = members
-                .iter()
-                .map(|(name, value)| format!("{name}={}", java_text(value)))
-                .collect();
+            let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}={}", java_text(value))).collect();
             format!("{{{}}}", members.join(", "))
         }
         other => other.to_string(),
@@ -558,9 +478,7 @@ pub(crate) fn hash(values: &[Value]) -> Result<Value, String> {
         "SHA-384" => hex::encode(Sha384::digest(&data)),
         "SHA-512" => hex::encode(Sha512::digest(&data)),
         other => {
-            return Err(format!(
-                "The algorithm '{other}' is not one of MD5, SHA-1, SHA-256, SHA-384, SHA-512"
-            ));
+            return Err(format!("The algorithm '{other}' is not one of MD5, SHA-1, SHA-256, SHA-384, SHA-512"));
         }
     };
     Ok(Value::String(digest))
@@ -582,8 +500,7 @@ fn json_merge(values: &[Value]) -> Result<Value, String> {
 
 fn math_add(values: &[Value]) -> Result<Value, String> {
     let sum = whole(values, 0)?.checked_add(whole(values, 1)?);
-    sum.map(Value::from)
-        .ok_or_else(|| "The sum is too large".into())
+    sum.map(Value::from).ok_or_else(|| "The sum is too large".into())
 }
 
 /// From the first number up to but not including the second.
@@ -598,9 +515,7 @@ fn math_random(values: &[Value], env: &Environment<'_>) -> Result<Value, String>
     };
     let width = i128::from(end) - i128::from(start);
     let offset = i128::try_from(drawn % width.unsigned_abs()).unwrap_or(0);
-    i64::try_from(i128::from(start) + offset)
-        .map(Value::from)
-        .map_err(|_| "The range is too large".into())
+    i64::try_from(i128::from(start) + offset).map(Value::from).map_err(|_| "The range is too large".into())
 }
 
 /// Every character of the second argument separates; empty pieces vanish, as recorded.
@@ -609,9 +524,7 @@ fn string_split(values: &[Value]) -> Result<Value, String> {
     if separators.is_empty() {
         return Ok(Value::Array(vec![Value::from(text)]));
     }
-    let pieces = text
-        .split(|c| separators.contains(c))
-        .filter(|piece| !piece.is_empty());
+    let pieces = text.split(|c| separators.contains(c)).filter(|piece| !piece.is_empty());
     Ok(Value::Array(pieces.map(Value::from).collect()))
 }
 
@@ -631,14 +544,7 @@ fn string_to_json(values: &[Value]) -> Result<Value, String> {
 pub(crate) fn uuid_text(bits: u128) -> String {
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let text = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
 /// A number from 0 up to but not including 1.

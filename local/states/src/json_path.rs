@@ -64,10 +64,7 @@ impl Path {
     /// [`Malformed`] says what and where.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let chars: Vec<char> = text.chars().collect();
-        let mut reader = Reader {
-            chars: &chars,
-            at: 0,
-        };
+        let mut reader = Reader { chars: &chars, at: 0 };
         if !reader.eat('$') {
             return Err(reader.wrong("a path starts with '$'"));
         }
@@ -127,19 +124,13 @@ impl Path {
             }
         }
         let query = if many {
-            let path = JsonPath::parse(&rfc).map_err(|e| Malformed {
-                message: e.message().to_owned(),
-                position: e.position(),
-            })?;
+            let path = JsonPath::parse(&rfc)
+                .map_err(|e| Malformed { message: e.message().to_owned(), position: e.position() })?;
             Query::Many(Arc::new(path))
         } else {
             Query::One(steps)
         };
-        Ok(Self {
-            text: text.to_owned(),
-            root,
-            query,
-        })
+        Ok(Self { text: text.to_owned(), root, query })
     }
 
     /// The path as written.
@@ -186,9 +177,7 @@ impl Path {
     pub fn find(&self, root: &Value) -> Result<Value, NotFound> {
         match &self.query {
             Query::One(steps) => walk(steps, root).cloned(),
-            Query::Many(path) => Ok(Value::Array(
-                path.query(root).all().into_iter().cloned().collect(),
-            )),
+            Query::Many(path) => Ok(Value::Array(path.query(root).all().into_iter().cloned().collect())),
         }
     }
 
@@ -216,9 +205,7 @@ impl Path {
                 Step::Index(index) => {
                     let at = usize::try_from(*index).ok();
                     match (place, at) {
-                        (Value::Array(items), Some(at)) if at < items.len() => {
-                            place = &mut items[at]
-                        }
+                        (Value::Array(items), Some(at)) if at < items.len() => place = &mut items[at],
                         _ => return Err(NotFound(format!("no array holds index {index}"))),
                     }
                 }
@@ -237,11 +224,7 @@ fn walk<'a>(steps: &[Step], root: &'a Value) -> Result<&'a Value, NotFound> {
         let next = match (step, place) {
             (Step::Name(name), Value::Object(members)) => members.get(name),
             (Step::Index(index), Value::Array(items)) => {
-                let at = if *index < 0 {
-                    index + i64::try_from(items.len()).unwrap_or(0)
-                } else {
-                    *index
-                };
+                let at = if *index < 0 { index + i64::try_from(items.len()).unwrap_or(0) } else { *index };
                 usize::try_from(at).ok().and_then(|at| items.get(at))
             }
             (Step::Name(name), other) => {
@@ -273,10 +256,7 @@ fn walk<'a>(steps: &[Step], root: &'a Value) -> Result<&'a Value, NotFound> {
                 return Err(NotFound(format!("No results for path: {}", spell(steps))));
             }
             (None, _) => {
-                return Err(NotFound(format!(
-                    "Missing property in path {}",
-                    spell(&steps[..=depth])
-                )));
+                return Err(NotFound(format!("Missing property in path {}", spell(&steps[..=depth]))));
             }
         }
     }
@@ -346,10 +326,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&self, message: &str) -> Malformed {
-        Malformed {
-            message: message.to_owned(),
-            position: self.at + 1,
-        }
+        Malformed { message: message.to_owned(), position: self.at + 1 }
     }
 
     fn variable(&mut self) -> String {
@@ -363,10 +340,7 @@ impl Reader<'_> {
     /// A name after a dot: everything up to the next dot or bracket, so that `$.a-b` and `$.a b` are one name.
     fn name(&mut self) -> Result<String, Malformed> {
         let start = self.at;
-        while self
-            .peek()
-            .is_some_and(|c| !matches!(c, '.' | '[' | ']' | '(' | ')' | ',' | '\'' | '"'))
-        {
+        while self.peek().is_some_and(|c| !matches!(c, '.' | '[' | ']' | '(' | ')' | ',' | '\'' | '"')) {
             self.at += 1;
         }
         if start == self.at {
@@ -395,10 +369,7 @@ impl Reader<'_> {
                     if depth == 0 {
                         let inside: String = self.chars[start..self.at - 1].iter().collect();
                         if inside.trim().is_empty() {
-                            return Err(Malformed {
-                                message: "nothing between brackets".into(),
-                                position: start + 1,
-                            });
+                            return Err(Malformed { message: "nothing between brackets".into(), position: start + 1 });
                         }
                         return Ok(inside);
                     }
@@ -406,10 +377,7 @@ impl Reader<'_> {
                 (None, _) => {}
             }
         }
-        Err(Malformed {
-            message: "']' is missing".into(),
-            position: open + 1,
-        })
+        Err(Malformed { message: "']' is missing".into(), position: open + 1 })
     }
 }
 
@@ -420,7 +388,8 @@ mod tests {
 
     #[test]
     fn paths_name_what_step_functions_says() {
-        let data = json!({"a": {"b-c": [10, 20, {"d": 1}]}, "x y": 2, "list": [{"n": 1}, {"n": 2}, {"m": 3}], "z": null});
+        let data =
+            json!({"a": {"b-c": [10, 20, {"d": 1}]}, "x y": 2, "list": [{"n": 1}, {"n": 2}, {"m": 3}], "z": null});
         let cases = [
             ("$", data.clone()),
             ("$.a.b-c[1]", json!(20)),
@@ -436,11 +405,7 @@ mod tests {
             ("$.none[*].n", json!([])),
         ];
         for (path, expected) in cases {
-            assert_eq!(
-                Path::parse(path).unwrap().find(&data),
-                Ok(expected),
-                "{path}"
-            );
+            assert_eq!(Path::parse(path).unwrap().find(&data), Ok(expected), "{path}");
         }
     }
 
@@ -453,24 +418,13 @@ mod tests {
             ("$.list[0]", "Missing property in path $['list']"),
         ];
         for (path, expected) in cases {
-            assert_eq!(
-                Path::parse(path).unwrap().find(&data),
-                Err(NotFound(expected.into())),
-                "{path}"
-            );
+            assert_eq!(Path::parse(path).unwrap().find(&data), Err(NotFound(expected.into())), "{path}");
         }
     }
 
     #[test]
     fn malformed_paths_are_refused_with_a_position() {
-        for (path, position) in [
-            ("a", 1),
-            ("$.", 3),
-            ("$.a[", 4),
-            ("$.a[]", 5),
-            ("$-", 2),
-            ("$.a..", 6),
-        ] {
+        for (path, position) in [("a", 1), ("$.", 3), ("$.a[", 4), ("$.a[]", 5), ("$-", 2), ("$.a..", 6)] {
             assert_eq!(Path::parse(path).unwrap_err().position, position, "{path}");
         }
     }
@@ -478,15 +432,9 @@ mod tests {
     #[test]
     fn a_result_path_makes_what_is_missing() {
         let put = |path: &str, into: Value| Path::parse(path).unwrap().put(into, json!("r"));
-        assert_eq!(
-            put("$.a.b", json!({"x": 1})),
-            Ok(json!({"x": 1, "a": {"b": "r"}}))
-        );
+        assert_eq!(put("$.a.b", json!({"x": 1})), Ok(json!({"x": 1, "a": {"b": "r"}})));
         assert_eq!(put("$", json!({"x": 1})), Ok(json!("r")));
-        assert_eq!(
-            put("$.l[1]", json!({"l": [1, 2]})),
-            Ok(json!({"l": [1, "r"]}))
-        );
+        assert_eq!(put("$.l[1]", json!({"l": [1, 2]})), Ok(json!({"l": [1, "r"]})));
         assert!(put("$.l[2]", json!({"l": [1, 2]})).is_err());
         assert!(put("$.a.b", json!({"a": 1})).is_err());
     }

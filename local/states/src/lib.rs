@@ -45,12 +45,7 @@ pub struct ApiError {
 impl ApiError {
     /// A modelled Step Functions error: HTTP 400, no further members.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            status: 400,
-            message: message.into(),
-            extra: Map::new(),
-        }
+        Self { code: code.into(), status: 400, message: message.into(), extra: Map::new() }
     }
 }
 
@@ -85,10 +80,7 @@ impl Ids for SeededIds {
         hash.update(self.seed.to_be_bytes());
         hash.update(self.count.to_be_bytes());
         let digest = hash.finalize();
-        digest
-            .iter()
-            .take(16)
-            .fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+        digest.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
     }
 }
 
@@ -105,11 +97,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            partition: "aws".into(),
-            region: "us-east-1".into(),
-            account: "000000000000".into(),
-        }
+        Self { partition: "aws".into(), region: "us-east-1".into(), account: "000000000000".into() }
     }
 }
 
@@ -200,8 +188,7 @@ pub enum Event {
 /// [`Severity::Error`] among the findings.
 #[must_use]
 pub fn check(definition: &str) -> Vec<Diagnostic> {
-    definition::parse(definition, definition::MachineType::Standard)
-        .map_or_else(|found| found, |(_, found)| found)
+    definition::parse(definition, definition::MachineType::Standard).map_or_else(|found| found, |(_, found)| found)
 }
 
 /// A point in time. The core works in whole milliseconds.

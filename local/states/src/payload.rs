@@ -16,9 +16,7 @@ pub(crate) fn is_too_deep(value: &Value) -> bool {
     fn deeper(value: &Value, left: usize) -> bool {
         match value {
             Value::Array(items) => left == 0 || items.iter().any(|value| deeper(value, left - 1)),
-            Value::Object(members) => {
-                left == 0 || members.values().any(|value| deeper(value, left - 1))
-            }
+            Value::Object(members) => left == 0 || members.values().any(|value| deeper(value, left - 1)),
             _ => false,
         }
     }
@@ -30,13 +28,7 @@ pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
         Value::Array(items) => items.iter().map(weight).sum::<usize>() + 2,
-        Value::Object(members) => {
-            members
-                .iter()
-                .map(|(name, value)| name.len() + 4 + weight(value))
-                .sum::<usize>()
-                + 2
-        }
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + 4 + weight(value)).sum::<usize>() + 2,
         _ => 4,
     }
 }

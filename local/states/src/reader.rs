@@ -11,19 +11,12 @@ pub(crate) fn items(config: &Value, response: &Value) -> Result<Vec<Value>, Stri
         // A caller that parsed JSON already.
         other => other.to_string(),
     };
-    match config
-        .get("InputType")
-        .and_then(Value::as_str)
-        .unwrap_or("JSON")
-    {
+    match config.get("InputType").and_then(Value::as_str).unwrap_or("JSON") {
         "JSON" => json(config, &text),
         "JSONL" => text
             .lines()
             .filter(|line| !line.trim().is_empty())
-            .map(|line| {
-                serde_json::from_str(line)
-                    .map_err(|_| "Attempting to map over invalid JSON lines.".to_owned())
-            })
+            .map(|line| serde_json::from_str(line).map_err(|_| "Attempting to map over invalid JSON lines.".to_owned()))
             .collect(),
         "CSV" => csv(config, &text),
         other => Err(format!("The InputType '{other}' is not supported here")),
@@ -31,8 +24,7 @@ pub(crate) fn items(config: &Value, response: &Value) -> Result<Vec<Value>, Stri
 }
 
 fn json(config: &Value, text: &str) -> Result<Vec<Value>, String> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|_| "Attempting to map over invalid JSON.".to_owned())?;
+    let value: Value = serde_json::from_str(text).map_err(|_| "Attempting to map over invalid JSON.".to_owned())?;
     let value = match config.get("ItemsPointer").and_then(Value::as_str) {
         Some(pointer) => value.pointer(pointer).cloned().unwrap_or(Value::Null),
         None => value,
@@ -44,11 +36,7 @@ fn json(config: &Value, text: &str) -> Result<Vec<Value>, String> {
 }
 
 fn csv(config: &Value, text: &str) -> Result<Vec<Value>, String> {
-    let delimiter = match config
-        .get("CSVDelimiter")
-        .and_then(Value::as_str)
-        .unwrap_or("COMMA")
-    {
+    let delimiter = match config.get("CSVDelimiter").and_then(Value::as_str).unwrap_or("COMMA") {
         "COMMA" => b',',
         "PIPE" => b'|',
         "SEMICOLON" => b';',
@@ -56,28 +44,16 @@ fn csv(config: &Value, text: &str) -> Result<Vec<Value>, String> {
         "TAB" => b'\t',
         other => return Err(format!("The CSVDelimiter '{other}' is not supported")),
     };
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let mut rows = reader.records();
     let headers: Vec<String> = match config.get("CSVHeaderLocation").and_then(Value::as_str) {
         Some("GIVEN") => {
             let given = config.get("CSVHeaders").and_then(Value::as_array);
-            given
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
+            given.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         }
         _ => match rows.next() {
-            Some(row) => row
-                .map_err(|e| e.to_string())?
-                .iter()
-                .map(str::to_owned)
-                .collect(),
+            Some(row) => row.map_err(|e| e.to_string())?.iter().map(str::to_owned).collect(),
             None => Vec::new(),
         },
     };

@@ -23,9 +23,7 @@ impl TaskResource {
                 pattern: Pattern::RequestResponse,
                 function: Some(arn.to_owned()),
             }),
-            "states" if rest.starts_with("activity:") => {
-                Err("Activities are not supported here".into())
-            }
+            "states" if rest.starts_with("activity:") => Err("Activities are not supported here".into()),
             "states" if region == Some("") && account == Some("") => integration(arn, rest),
             _ => Err(format!(
                 "The resource provided {arn} is not recognized. The value is not a valid resource ARN, \
@@ -49,19 +47,14 @@ impl TaskResource {
 
 /// `lambda:invoke.waitForTaskToken`, `aws-sdk:dynamodb:putItem`, `states:startExecution.sync:2`.
 fn integration(arn: &str, rest: &str) -> Result<TaskResource, String> {
-    let suffixes = [
-        (".waitForTaskToken", Pattern::WaitForTaskToken),
-        (".sync:2", Pattern::Sync2),
-        (".sync", Pattern::Sync),
-    ];
+    let suffixes =
+        [(".waitForTaskToken", Pattern::WaitForTaskToken), (".sync:2", Pattern::Sync2), (".sync", Pattern::Sync)];
     let (name, pattern) = suffixes
         .into_iter()
         .find_map(|(suffix, pattern)| rest.strip_suffix(suffix).map(|name| (name, pattern)))
         .unwrap_or((rest, Pattern::RequestResponse));
     match name.rsplit_once(':') {
-        Some((service, action))
-            if !service.is_empty() && !action.is_empty() && !action.contains('.') =>
-        {
+        Some((service, action)) if !service.is_empty() && !action.is_empty() && !action.contains('.') => {
             Ok(TaskResource {
                 arn: arn.to_owned(),
                 service: service.to_owned(),
@@ -81,20 +74,8 @@ mod tests {
     #[test]
     fn resources_are_told_apart() {
         let cases = [
-            (
-                "arn:aws:lambda:us-east-1:1:function:f:live",
-                "lambda",
-                "invoke",
-                Pattern::RequestResponse,
-                true,
-            ),
-            (
-                "arn:aws:states:::lambda:invoke",
-                "lambda",
-                "invoke",
-                Pattern::RequestResponse,
-                false,
-            ),
+            ("arn:aws:lambda:us-east-1:1:function:f:live", "lambda", "invoke", Pattern::RequestResponse, true),
+            ("arn:aws:states:::lambda:invoke", "lambda", "invoke", Pattern::RequestResponse, false),
             (
                 "arn:aws-cn:states:::sqs:sendMessage.waitForTaskToken",
                 "sqs",
@@ -102,13 +83,7 @@ mod tests {
                 Pattern::WaitForTaskToken,
                 false,
             ),
-            (
-                "arn:aws:states:::states:startExecution.sync:2",
-                "states",
-                "startExecution",
-                Pattern::Sync2,
-                false,
-            ),
+            ("arn:aws:states:::states:startExecution.sync:2", "states", "startExecution", Pattern::Sync2, false),
             (
                 "arn:aws:states:::aws-sdk:dynamodb:putItem",
                 "aws-sdk:dynamodb",
@@ -119,23 +94,11 @@ mod tests {
         ];
         for (arn, service, action, pattern, function) in cases {
             let parsed = TaskResource::parse(arn).unwrap();
-            assert_eq!(
-                (
-                    parsed.service.as_str(),
-                    parsed.action.as_str(),
-                    parsed.pattern
-                ),
-                (service, action, pattern)
-            );
+            assert_eq!((parsed.service.as_str(), parsed.action.as_str(), parsed.pattern), (service, action, pattern));
             assert_eq!(parsed.function.is_some(), function, "{arn}");
         }
-        for arn in [
-            "",
-            "lambda",
-            "arn:aws:states:::lambda",
-            "arn:aws:states:us-east-1:1:activity:a",
-            "arn:aws:s3:::b",
-        ] {
+        for arn in ["", "lambda", "arn:aws:states:::lambda", "arn:aws:states:us-east-1:1:activity:a", "arn:aws:s3:::b"]
+        {
             assert!(TaskResource::parse(arn).is_err(), "{arn}");
         }
     }

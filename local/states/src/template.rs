@@ -35,9 +35,7 @@ impl Template {
                 let mut object = Map::with_capacity(members.len());
                 for (name, member) in members {
                     let value = match member {
-                        Self::Path(_) | Self::Intrinsic(_) => {
-                            member.evaluate(env, &format!("{name}.$"))?
-                        }
+                        Self::Path(_) | Self::Intrinsic(_) => member.evaluate(env, &format!("{name}.$"))?,
                         Self::Literal(value) => value.clone(),
                         _ => member.evaluate(env, &format!("{field}/{name}"))?,
                     };
@@ -57,11 +55,7 @@ impl Template {
                     Ok(found)
                 }
                 Err(_) => {
-                    let place = if *path.root() == Root::Context {
-                        env.context.get()
-                    } else {
-                        env.data
-                    };
+                    let place = if *path.root() == Root::Context { env.context.get() } else { env.data };
                     Err(Failure::runtime(format!(
                         "The JSONPath '{}' specified for the field '{field}' could not be found in the input '{place}'",
                         path.text()
@@ -76,9 +70,7 @@ impl Template {
     /// Whether evaluating can look at the context object's `Task`, which only a task with a token has.
     pub(crate) fn visit_paths<'a>(&'a self, visit: &mut dyn FnMut(&'a Path)) {
         match self {
-            Self::Object(members) => members
-                .iter()
-                .for_each(|(_, member)| member.visit_paths(visit)),
+            Self::Object(members) => members.iter().for_each(|(_, member)| member.visit_paths(visit)),
             Self::Array(items) => items.iter().for_each(|item| item.visit_paths(visit)),
             Self::Path(path) => visit(path),
             Self::Intrinsic(call) => call.visit_paths(visit),

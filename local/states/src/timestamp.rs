@@ -9,24 +9,18 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     if text.as_bytes().get(10) != Some(&b'T') || text.ends_with('z') {
         return None;
     }
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|time| time.timestamp_millis())
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis())
 }
 
 /// With full precision, for comparisons.
 pub(crate) fn parse_exact(text: &str) -> Option<DateTime<Utc>> {
     parse(text)?;
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|time| time.with_timezone(&Utc))
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
 }
 
 /// `2026-01-02T03:04:05.678Z`.
 pub(crate) fn text(millis: i64) -> String {
-    DateTime::from_timestamp_millis(millis)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
+    DateTime::from_timestamp_millis(millis).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Seconds with a fraction, as the JSON protocols carry time.
@@ -37,7 +31,5 @@ pub(crate) fn seconds(millis: i64) -> serde_json::Value {
 
 /// `2026-01-02T03:04:05Z`, as EventBridge writes time.
 pub(crate) fn text_in_seconds(millis: i64) -> String {
-    DateTime::from_timestamp_millis(millis)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Secs, true)
+    DateTime::from_timestamp_millis(millis).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,11 +1,6 @@
 //! Whatever comes as definition, input or answer: nothing panics and every turn ends.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::result_large_err,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 mod harness;
 
@@ -135,10 +130,7 @@ fn json_value() -> impl Strategy<Value = Value> {
         any::<String>().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
-        let name = prop_oneof![
-            prop::sample::select(FIELDS).prop_map(str::to_owned),
-            any::<String>()
-        ];
+        let name = prop_oneof![prop::sample::select(FIELDS).prop_map(str::to_owned), any::<String>()];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((name, inner), 0..6)
@@ -151,38 +143,17 @@ type Fields = &'static [&'static str];
 
 /// Fields by kind of state: in JSONPath with a path or a template as value, in JSONata with a template.
 const STATES: &[(&str, Fields, Fields, Fields)] = &[
-    (
-        "Pass",
-        &["ResultPath", "InputPath", "OutputPath"],
-        &["Parameters", "Assign", "Result"],
-        &["Output", "Assign"],
-    ),
+    ("Pass", &["ResultPath", "InputPath", "OutputPath"], &["Parameters", "Assign", "Result"], &["Output", "Assign"]),
     (
         "Task",
-        &[
-            "ResultPath",
-            "InputPath",
-            "OutputPath",
-            "TimeoutSecondsPath",
-        ],
+        &["ResultPath", "InputPath", "OutputPath", "TimeoutSecondsPath"],
         &["Parameters", "ResultSelector", "Assign"],
         &["Arguments", "Output", "Assign", "TimeoutSeconds"],
     ),
-    (
-        "Wait",
-        &["InputPath", "OutputPath"],
-        &["Assign"],
-        &["Output", "Assign"],
-    ),
+    ("Wait", &["InputPath", "OutputPath"], &["Assign"], &["Output", "Assign"]),
     (
         "Map",
-        &[
-            "ItemsPath",
-            "ResultPath",
-            "InputPath",
-            "MaxConcurrencyPath",
-            "ToleratedFailureCountPath",
-        ],
+        &["ItemsPath", "ResultPath", "InputPath", "MaxConcurrencyPath", "ToleratedFailureCountPath"],
         &["ItemSelector", "ResultSelector", "Assign"],
         &["Items", "ItemSelector", "Output", "MaxConcurrency"],
     ),
@@ -192,12 +163,7 @@ const STATES: &[(&str, Fields, Fields, Fields)] = &[
         &["Parameters", "ResultSelector"],
         &["Arguments", "Output"],
     ),
-    (
-        "Choice",
-        &["InputPath", "OutputPath"],
-        &["Assign"],
-        &["Output", "Assign"],
-    ),
+    ("Choice", &["InputPath", "OutputPath"], &["Assign"], &["Output", "Assign"]),
 ];
 
 /// A definition that is right in its bones: a line of states with arbitrary further fields of theirs.
@@ -207,20 +173,9 @@ fn definition() -> impl Strategy<Value = Value> {
         TEXTS.iter().filter(fits).copied().collect::<Vec<_>>()
     };
     let path = prop::sample::select(texts(&["$"]));
-    let computed = prop::sample::select(texts(&[
-        "$",
-        "States.F",
-        "States.M",
-        "States.S",
-        "States.U",
-        "States.Ar",
-    ]));
+    let computed = prop::sample::select(texts(&["$", "States.F", "States.M", "States.S", "States.U", "States.Ar"]));
     let expression = prop::sample::select(texts(&["{%"]));
-    let part = (
-        0..STATES.len(),
-        prop::collection::vec((any::<u8>(), path, computed, expression), 0..4),
-        any::<u8>(),
-    );
+    let part = (0..STATES.len(), prop::collection::vec((any::<u8>(), path, computed, expression), 0..4), any::<u8>());
     (prop::collection::vec(part, 1..5), any::<bool>()).prop_map(|(parts, jsonata)| {
         let mut all = Map::new();
         let last = parts.len() - 1;
@@ -232,80 +187,45 @@ fn definition() -> impl Strategy<Value = Value> {
                 let which = usize::from(which);
                 if jsonata {
                     let field = jsonata_fields[which % jsonata_fields.len()];
-                    let value = if field == "Assign" {
-                        json!({ "v": expression })
-                    } else {
-                        json!(expression)
-                    };
+                    let value = if field == "Assign" { json!({ "v": expression }) } else { json!(expression) };
                     state.insert(field.into(), value);
                 } else if which % 2 == 0 {
-                    state.insert(
-                        path_fields[which / 2 % path_fields.len()].into(),
-                        path.into(),
-                    );
+                    state.insert(path_fields[which / 2 % path_fields.len()].into(), path.into());
                 } else {
                     let field = template_fields[which / 2 % template_fields.len()];
-                    state.insert(
-                        field.into(),
-                        json!({ "v.$": computed, "w": [1, { "u.$": path }] }),
-                    );
+                    state.insert(field.into(), json!({ "v.$": computed, "w": [1, { "u.$": path }] }));
                 }
             }
             let next = format!("S{}", index + 1);
             if kind == "Choice" {
-                let target = if index == last {
-                    "End".to_owned()
-                } else {
-                    next
-                };
+                let target = if index == last { "End".to_owned() } else { next };
                 let rule = if jsonata {
                     json!({ "Condition": "{% $states.input.a %}", "Next": target })
                 } else {
                     json!({ "Variable": "$.a", "IsNumeric": true, "Next": target })
                 };
                 state.insert("Choices".into(), json!([rule]));
-                state.insert(
-                    "Default".into(),
-                    if pick % 4 == 0 {
-                        "S0".into()
-                    } else {
-                        target.into()
-                    },
-                );
+                state.insert("Default".into(), if pick % 4 == 0 { "S0".into() } else { target.into() });
             } else if index == last {
                 state.insert("Next".into(), "End".into());
             } else {
                 state.insert("Next".into(), next.into());
             }
-            let resources: Vec<&str> = TEXTS
-                .iter()
-                .filter(|text| text.starts_with("arn:"))
-                .copied()
-                .collect();
+            let resources: Vec<&str> = TEXTS.iter().filter(|text| text.starts_with("arn:")).copied().collect();
             let inner = json!({ "StartAt": "I", "States": { "I": {
                 "Type": "Task", "Resource": resources[usize::from(pick) % 3], "End": true,
             } } });
             match kind {
                 "Task" => {
-                    state.insert(
-                        "Resource".into(),
-                        resources[usize::from(pick) % resources.len()].into(),
-                    );
-                    state.insert(
-                        "Retry".into(),
-                        json!([{ "ErrorEquals": ["States.ALL"], "MaxAttempts": 2 }]),
-                    );
-                    state.insert(
-                        "Catch".into(),
-                        json!([{ "ErrorEquals": ["States.ALL"], "Next": "End" }]),
-                    );
+                    state.insert("Resource".into(), resources[usize::from(pick) % resources.len()].into());
+                    state.insert("Retry".into(), json!([{ "ErrorEquals": ["States.ALL"], "MaxAttempts": 2 }]));
+                    state.insert("Catch".into(), json!([{ "ErrorEquals": ["States.ALL"], "Next": "End" }]));
                 }
                 "Wait" => drop(state.insert("Seconds".into(), pick.into())),
                 "Map" => {
                     let mut inner = inner;
                     if pick % 3 == 0 {
-                        inner["ProcessorConfig"] =
-                            json!({ "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" });
+                        inner["ProcessorConfig"] = json!({ "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" });
                     }
                     state.insert("ItemProcessor".into(), inner);
                 }
@@ -330,8 +250,7 @@ fn exercise(definition: &str, input: &Value, answers: &[Value]) {
     let Ok(created) = h.call("CreateStateMachine", body) else {
         return;
     };
-    let start =
-        json!({ "stateMachineArn": created["stateMachineArn"], "input": input.to_string() });
+    let start = json!({ "stateMachineArn": created["stateMachineArn"], "input": input.to_string() });
     let Ok(started) = h.call("StartExecution", start) else {
         return;
     };
@@ -339,11 +258,7 @@ fn exercise(definition: &str, input: &Value, answers: &[Value]) {
     let execution = json!({ "executionArn": started["executionArn"] });
     for (index, answer) in answers.iter().cycle().take(12).enumerate() {
         if let Some(call) = h.calls.pop_front() {
-            let result = if index % 3 == 2 {
-                Err(("Error", "cause"))
-            } else {
-                Ok(answer.clone())
-            };
+            let result = if index % 3 == 2 { Err(("Error", "cause")) } else { Ok(answer.clone()) };
             h.answer(&call, result);
         } else if let Some(due) = h.service.next_timer() {
             let seconds = (due - h.now).num_seconds().clamp(0, 100_000) + 1;
@@ -359,11 +274,7 @@ fn exercise(definition: &str, input: &Value, answers: &[Value]) {
         h.pass(5);
         h.call("StopExecution", execution.clone()).unwrap();
     }
-    assert_eq!(
-        h.service.next_timer(),
-        None,
-        "an execution that has ended waits for nothing"
-    );
+    assert_eq!(h.service.next_timer(), None, "an execution that has ended waits for nothing");
 }
 
 /// Pieces of JSONata.
@@ -497,27 +408,13 @@ proptest! {
 #[test]
 fn definitions_with_arbitrary_fields_are_refused_or_run() {
     let cases = 600;
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let strategy = (
-        definition(),
-        json_value(),
-        prop::collection::vec(json_value(), 1..4),
-    );
-    let result = proptest::test_runner::TestRunner::new(config).run(
-        &strategy,
-        |(definition, input, answers)| {
-            exercise(&definition.to_string(), &input, &answers);
-            Ok(())
-        },
-    );
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let strategy = (definition(), json_value(), prop::collection::vec(json_value(), 1..4));
+    let result = proptest::test_runner::TestRunner::new(config).run(&strategy, |(definition, input, answers)| {
+        exercise(&definition.to_string(), &input, &answers);
+        Ok(())
+    });
     result.unwrap();
     let ran = RAN.load(Ordering::Relaxed);
-    assert!(
-        ran > cases as usize / 10,
-        "only {ran} of {cases} definitions were accepted and ran"
-    );
+    assert!(ran > cases as usize / 10, "only {ran} of {cases} definitions were accepted and ran");
 }

@@ -1,11 +1,6 @@
 //! The language's rules, one table each: intrinsic functions, JSONata, choices, data flow, waits, mistakes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::result_large_err,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 mod harness;
 
@@ -30,8 +25,7 @@ fn intrinsic(expression: &str, input: &Value) -> Result<Value, (String, String)>
 }
 
 fn jsonata(expression: &str, input: &Value) -> Result<Value, (String, String)> {
-    let mut definition =
-        machine(json!({ "Type": "Pass", "Output": format!("{{% {expression} %}}"), "End": true }));
+    let mut definition = machine(json!({ "Type": "Pass", "Output": format!("{{% {expression} %}}"), "End": true }));
     definition["QueryLanguage"] = json!("JSONata");
     run(&definition, input)
 }
@@ -40,10 +34,7 @@ fn jsonata(expression: &str, input: &Value) -> Result<Value, (String, String)> {
 fn intrinsic_functions() {
     let input = json!({ "a": [1, 2, 2, 3], "s": "x-y,z", "o": { "k": 1 }, "n": 7, "t": "{\"k\":[1]}", "e": "" });
     let cases = [
-        (
-            "States.Array($.n, 'a', true, null)",
-            json!([7, "a", true, null]),
-        ),
+        ("States.Array($.n, 'a', true, null)", json!([7, "a", true, null])),
         ("States.Array()", json!([])),
         ("States.ArrayContains($.a, 3)", json!(true)),
         ("States.ArrayContains($.a, 3.0)", json!(true)),
@@ -54,38 +45,17 @@ fn intrinsic_functions() {
         ("States.ArrayUnique($.a)", json!([1, 2, 3])),
         ("States.Base64Encode($.s)", json!("eC15LHo=")),
         ("States.Base64Decode('eC15LHo=')", json!("x-y,z")),
-        (
-            "States.Format('{}/{} \\{\\}', $.n, $.o)",
-            json!("7/{k=1} {}"),
-        ),
-        (
-            "States.Hash('abc', 'MD5')",
-            json!("900150983cd24fb0d6963f7d28e17f72"),
-        ),
-        (
-            "States.Hash('abc', 'SHA-1')",
-            json!("a9993e364706816aba3e25717850c26c9cd0d89d"),
-        ),
-        (
-            "States.Hash('abc', 'SHA-256')",
-            json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        ),
-        (
-            "States.JsonMerge($.o, States.StringToJson($.t), false)",
-            json!({ "k": [1] }),
-        ),
+        ("States.Format('{}/{} \\{\\}', $.n, $.o)", json!("7/{k=1} {}")),
+        ("States.Hash('abc', 'MD5')", json!("900150983cd24fb0d6963f7d28e17f72")),
+        ("States.Hash('abc', 'SHA-1')", json!("a9993e364706816aba3e25717850c26c9cd0d89d")),
+        ("States.Hash('abc', 'SHA-256')", json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")),
+        ("States.JsonMerge($.o, States.StringToJson($.t), false)", json!({ "k": [1] })),
         ("States.JsonToString($.o)", json!("{\"k\":1}")),
         ("States.MathAdd($.n, -8)", json!(-1)),
         ("States.StringSplit($.s, ',-')", json!(["x", "y", "z"])),
         ("States.StringToJson($.e)", json!(null)),
-        (
-            "States.Format('It\\'s {}', $$.State.Name)",
-            json!("It's Only"),
-        ),
-        (
-            "States.ArrayLength(States.StringSplit(States.Format('a,{}', $.n), ','))",
-            json!(2),
-        ),
+        ("States.Format('It\\'s {}', $$.State.Name)", json!("It's Only")),
+        ("States.ArrayLength(States.StringSplit(States.Format('a,{}', $.n), ','))", json!(2)),
     ];
     for (expression, expected) in cases {
         assert_eq!(intrinsic(expression, &input), Ok(expected), "{expression}");
@@ -129,10 +99,7 @@ fn jsonata_with_what_step_functions_adds_and_forbids() {
         ("$states.input.one", json!([4])),
         ("$partition([1..5], 2)", json!([[1, 2], [3, 4], [5]])),
         ("$range(1, 7, 3)", json!([1, 4, 7])),
-        (
-            "$hash('abc', 'SHA-1')",
-            json!("a9993e364706816aba3e25717850c26c9cd0d89d"),
-        ),
+        ("$hash('abc', 'SHA-1')", json!("a9993e364706816aba3e25717850c26c9cd0d89d")),
         ("$parse('{\"a\": [1]}')", json!({ "a": [1] })),
         ("$random(7) = $random(7)", json!(true)),
         ("$length($uuid())", json!(36)),
@@ -150,10 +117,7 @@ fn jsonata_with_what_step_functions_adds_and_forbids() {
         ("'a' + 1", "threw an error during evaluation. T2001"),
         ("function($x){ $x }", "returned an unsupported result type"),
         ("$nothing", "returned nothing (undefined)"),
-        (
-            "(function($f){ $f($f) })(function($f){ $f($f) })",
-            "threw an error during evaluation",
-        ),
+        ("(function($f){ $f($f) })(function($f){ $f($f) })", "threw an error during evaluation"),
     ];
     for (expression, why) in fails {
         let (error, cause) = jsonata(expression, &input).unwrap_err();
@@ -162,10 +126,7 @@ fn jsonata_with_what_step_functions_adds_and_forbids() {
             "An error occurred while executing the state 'Only' (entered at the event id #2). The JSONata expression \
              '{expression}' specified for the field 'Output' "
         );
-        assert!(
-            cause.starts_with(&start) && cause.contains(why),
-            "{expression}: {cause}"
-        );
+        assert!(cause.starts_with(&start) && cause.contains(why), "{expression}: {cause}");
     }
 }
 
@@ -173,33 +134,18 @@ fn jsonata_with_what_step_functions_adds_and_forbids() {
 fn choices() {
     let cases = [
         (json!({ "Variable": "$.n", "NumericEquals": 1.0 }), true),
-        (
-            json!({ "Variable": "$.n", "NumericGreaterThanPath": "$.zero" }),
-            true,
-        ),
+        (json!({ "Variable": "$.n", "NumericGreaterThanPath": "$.zero" }), true),
         (json!({ "Variable": "$.s", "NumericLessThan": 5 }), false),
-        (
-            json!({ "Variable": "$.s", "StringLessThanEquals": "b" }),
-            true,
-        ),
+        (json!({ "Variable": "$.s", "StringLessThanEquals": "b" }), true),
         (json!({ "Variable": "$.s", "StringMatches": "a*c" }), true),
-        (
-            json!({ "Variable": "$.t", "TimestampGreaterThan": "2026-01-01T00:00:00+05:00" }),
-            true,
-        ),
-        (
-            json!({ "Variable": "$.t", "TimestampEqualsPath": "$.t2" }),
-            true,
-        ),
+        (json!({ "Variable": "$.t", "TimestampGreaterThan": "2026-01-01T00:00:00+05:00" }), true),
+        (json!({ "Variable": "$.t", "TimestampEqualsPath": "$.t2" }), true),
         (json!({ "Variable": "$.b", "BooleanEquals": false }), true),
         (json!({ "Variable": "$.null", "IsNull": true }), true),
         (json!({ "Variable": "$.none", "IsPresent": false }), true),
         (json!({ "Variable": "$.t", "IsTimestamp": true }), true),
         (json!({ "Variable": "$.s", "IsTimestamp": false }), true),
-        (
-            json!({ "Not": { "Variable": "$.n", "IsString": true } }),
-            true,
-        ),
+        (json!({ "Not": { "Variable": "$.n", "IsString": true } }), true),
         (
             json!({ "And": [{ "Variable": "$.n", "IsNumeric": true }, { "Variable": "$.n", "NumericLessThan": 0 }] }),
             false,
@@ -209,10 +155,7 @@ fn choices() {
             json!({ "Or": [{ "Variable": "$.n", "IsNumeric": true }, { "Variable": "$.none", "NumericLessThan": 0 }] }),
             true,
         ),
-        (
-            json!({ "Variable": "$$.Execution.Input.n", "NumericEquals": 1 }),
-            true,
-        ),
+        (json!({ "Variable": "$$.Execution.Input.n", "NumericEquals": 1 }), true),
     ];
     let input = json!({
         "n": 1, "zero": 0, "s": "abc", "b": false, "null": null, "t": "2026-01-01T00:00:00Z", "t2": "2026-01-01T01:00:00+01:00",
@@ -224,11 +167,7 @@ fn choices() {
             "Which": { "Type": "Choice", "Choices": [rule], "Default": "No" },
             "Yes": { "Type": "Pass", "Result": true, "End": true }, "No": { "Type": "Pass", "Result": false, "End": true },
         } });
-        assert_eq!(
-            run(&definition, &input),
-            Ok(json!(expected)),
-            "{definition}"
-        );
+        assert_eq!(run(&definition, &input), Ok(json!(expected)), "{definition}");
     }
     let missing = json!({ "StartAt": "Which", "States": {
         "Which": { "Type": "Choice", "Choices": [{ "Variable": "$.none", "IsNull": true, "Next": "Yes" }], "Default": "Yes" },
@@ -236,10 +175,7 @@ fn choices() {
     } });
     let (error, cause) = run(&missing, &input).unwrap_err();
     assert_eq!(error, "States.Runtime");
-    assert!(
-        cause.contains("condition path references an invalid value"),
-        "{cause}"
-    );
+    assert!(cause.contains("condition path references an invalid value"), "{cause}");
 }
 
 #[test]
@@ -249,55 +185,32 @@ fn data_flows_through_the_fields_in_order() {
         (json!({ "InputPath": "$.in" }), json!({ "a": 1 })),
         (json!({ "InputPath": null }), json!({})),
         (json!({ "OutputPath": null }), json!({})),
-        (
-            json!({ "Result": 5, "ResultPath": "$.out.r" }),
-            json!({ "in": { "a": 1 }, "keep": true, "out": { "r": 5 } }),
-        ),
+        (json!({ "Result": 5, "ResultPath": "$.out.r" }), json!({ "in": { "a": 1 }, "keep": true, "out": { "r": 5 } })),
         (json!({ "Result": 5, "ResultPath": null }), input.clone()),
-        (
-            json!({ "InputPath": "$.in", "ResultPath": "$.copy", "OutputPath": "$.copy.a" }),
-            json!(1),
-        ),
+        (json!({ "InputPath": "$.in", "ResultPath": "$.copy", "OutputPath": "$.copy.a" }), json!(1)),
         (
             json!({ "Parameters": { "x.$": "$.in.a", "y": [{ "z.$": "$.keep" }] } }),
             json!({ "x": 1, "y": [{ "z": true }] }),
         ),
-        (
-            json!({ "Result": { "x.$": "$.in" } }),
-            json!({ "x.$": "$.in" }),
-        ),
+        (json!({ "Result": { "x.$": "$.in" } }), json!({ "x.$": "$.in" })),
     ];
     for (fields, expected) in cases {
         let mut state = json!({ "Type": "Pass", "End": true });
-        state
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         assert_eq!(run(&machine(state), &input), Ok(expected), "{fields}");
     }
     let mistakes = [
-        (
-            json!({ "InputPath": "$.no" }),
-            "States.Runtime",
-            "Invalid path '$.no' : No results for path: $['no']",
-        ),
+        (json!({ "InputPath": "$.no" }), "States.Runtime", "Invalid path '$.no' : No results for path: $['no']"),
         (
             json!({ "Parameters": { "x.$": "$.no" } }),
             "States.Runtime",
             "specified for the field 'x.$' could not be found",
         ),
-        (
-            json!({ "Result": 1, "ResultPath": "$.keep.x" }),
-            "States.ResultPathMatchFailure",
-            "$.keep.x",
-        ),
+        (json!({ "Result": 1, "ResultPath": "$.keep.x" }), "States.ResultPathMatchFailure", "$.keep.x"),
     ];
     for (fields, name, why) in mistakes {
         let mut state = json!({ "Type": "Pass", "End": true });
-        state
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let (error, cause) = run(&machine(state), &input).unwrap_err();
         assert_eq!(error, name, "{fields}");
         assert!(cause.contains(why), "{fields}: {cause}");
@@ -317,10 +230,7 @@ fn waits_in_all_forms() {
     ];
     for (fields, jsonata) in cases {
         let mut state = json!({ "Type": "Wait", "End": true });
-        state
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let mut definition = machine(state);
         definition["QueryLanguage"] = json!(if jsonata { "JSONata" } else { "JSONPath" });
         let mut h = Harness::new();
@@ -343,19 +253,13 @@ fn maps_and_parallels_give_results_in_order() {
                 "W": { "Type": "Wait", "SecondsPath": "$.v", "End": true },
             } },
         });
-        state
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        state.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         machine(state)
     };
     let input = json!({ "items": [3, 2, 1], "base": "b" });
-    let expected = json!([{ "v": 3, "i": 0, "all": "b" }, { "v": 2, "i": 1, "all": "b" }, { "v": 1, "i": 2, "all": "b" }]);
-    for (extra, seconds) in [
-        (json!({}), 3),
-        (json!({ "MaxConcurrency": 1 }), 6),
-        (json!({ "MaxConcurrency": 2 }), 3),
-    ] {
+    let expected =
+        json!([{ "v": 3, "i": 0, "all": "b" }, { "v": 2, "i": 1, "all": "b" }, { "v": 1, "i": 2, "all": "b" }]);
+    for (extra, seconds) in [(json!({}), 3), (json!({ "MaxConcurrency": 1 }), 6), (json!({ "MaxConcurrency": 2 }), 3)] {
         let mut h = Harness::new();
         let execution = h.begin(&map(extra.clone()), &input);
         h.pass(seconds - 1);
@@ -368,8 +272,7 @@ fn maps_and_parallels_give_results_in_order() {
             "P": { "Type": "Pass", "Result": seconds, "End": true } } })
     };
     let mut h = Harness::new();
-    let parallel =
-        machine(json!({ "Type": "Parallel", "Branches": [branch(2), branch(1)], "End": true }));
+    let parallel = machine(json!({ "Type": "Parallel", "Branches": [branch(2), branch(1)], "End": true }));
     let execution = h.begin(&parallel, &json!({}));
     h.pass(2);
     assert_eq!(h.output(&execution), json!([2, 1]));

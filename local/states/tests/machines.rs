@@ -1,11 +1,6 @@
 //! The project's own state machines: accepted, and run as their templates fill them in.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::result_large_err,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 mod harness;
 
@@ -53,37 +48,23 @@ fn every_machine_is_accepted_without_a_finding() {
 
 #[test]
 fn the_statement_machine_hands_its_request_to_the_tasker_and_takes_the_answer() {
-    let definition: Value =
-        serde_json::from_str(&filled(&folder().join("statement.asl.json"))).unwrap();
+    let definition: Value = serde_json::from_str(&filled(&folder().join("statement.asl.json"))).unwrap();
     let mut h = Harness::new();
-    let input =
-        json!({ "sqlStatement": "select :n", "parameters": { "n": "1" }, "timeLimitSeconds": 60 });
+    let input = json!({ "sqlStatement": "select :n", "parameters": { "n": "1" }, "timeLimitSeconds": 60 });
     let execution = h.begin(&definition, &input);
     let call = h.next_call();
     let payload = &call.request["Payload"];
     assert_eq!(payload["sqlStatement"], "select :n");
     assert_eq!(payload["executionArn"], execution.as_str());
-    assert_eq!(
-        payload.get("timeLimitSeconds"),
-        None,
-        "the limit is the state's: {payload}"
-    );
+    assert_eq!(payload.get("timeLimitSeconds"), None, "the limit is the state's: {payload}");
     let token = text(&payload["taskToken"]);
     h.answer(&call, Ok(json!({ "StatusCode": 200 })));
     let answer = json!({ "taskToken": token, "output": "{\"state\":\"FINISHED\",\"rows\":[[1]]}" });
     h.call("SendTaskSuccess", answer).unwrap();
-    assert_eq!(
-        h.status(&execution),
-        "SUCCEEDED",
-        "{}",
-        h.describe(&execution)
-    );
+    assert_eq!(h.status(&execution), "SUCCEEDED", "{}", h.describe(&execution));
 
     // Time runs out: the token is dead, the statement is cancelled, the execution says why it failed.
-    let execution = h.start(
-        "arn:aws:states:us-east-1:000000000000:stateMachine:machine",
-        &input,
-    );
+    let execution = h.start("arn:aws:states:us-east-1:000000000000:stateMachine:machine", &input);
     let call = h.next_call();
     h.answer(&call, Ok(json!({ "StatusCode": 200 })));
     h.pass(60);
@@ -93,13 +74,7 @@ fn the_statement_machine_hands_its_request_to_the_tasker_and_takes_the_answer() 
     assert_eq!(cancel.request["Payload"]["action"], "cancelStatement");
     h.answer(&cancel, Ok(json!({ "Payload": { "statementId": "s-1" } })));
     let described = h.describe(&execution);
-    assert_eq!(
-        (&described["status"], &described["error"]),
-        (&json!("FAILED"), &json!("Redshift.Timeout"))
-    );
+    assert_eq!((&described["status"], &described["error"]), (&json!("FAILED"), &json!("Redshift.Timeout")));
     let cause: Value = serde_json::from_str(described["cause"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        (&cause["class"], &cause["statementId"]),
-        (&json!("Timeout"), &json!("s-1"))
-    );
+    assert_eq!((&cause["class"], &cause["statementId"]), (&json!("Timeout"), &json!("s-1")));
 }

@@ -1,11 +1,6 @@
 //! The API: machines, executions, pages, refusals; and what holds for every execution.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::result_large_err,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 mod harness;
 
@@ -22,55 +17,25 @@ fn creating_twice_is_the_same_machine_or_refused() {
     let arn = h.create("m", &pass());
     assert_eq!(arn, "arn:aws:states:us-east-1:000000000000:stateMachine:m");
     assert_eq!(h.create("m", &pass()), arn);
-    let other = json!({ "name": "m", "roleArn": ROLE, "definition": machine(json!({ "Type": "Succeed" })).to_string() });
-    assert_eq!(
-        h.refused("CreateStateMachine", other),
-        "StateMachineAlreadyExists"
-    );
+    let other =
+        json!({ "name": "m", "roleArn": ROLE, "definition": machine(json!({ "Type": "Succeed" })).to_string() });
+    assert_eq!(h.refused("CreateStateMachine", other), "StateMachineAlreadyExists");
     let cases = [
-        (
-            json!({ "name": "a b", "roleArn": ROLE, "definition": "{}" }),
-            "InvalidName",
-        ),
-        (
-            json!({ "name": "x".repeat(81), "roleArn": ROLE, "definition": "{}" }),
-            "InvalidName",
-        ),
-        (
-            json!({ "name": "m", "roleArn": "role", "definition": "{}" }),
-            "InvalidArn",
-        ),
-        (
-            json!({ "name": "m", "roleArn": ROLE, "definition": "{}" }),
-            "InvalidDefinition",
-        ),
-        (
-            json!({ "name": "m", "roleArn": ROLE }),
-            "ValidationException",
-        ),
+        (json!({ "name": "a b", "roleArn": ROLE, "definition": "{}" }), "InvalidName"),
+        (json!({ "name": "x".repeat(81), "roleArn": ROLE, "definition": "{}" }), "InvalidName"),
+        (json!({ "name": "m", "roleArn": "role", "definition": "{}" }), "InvalidArn"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}" }), "InvalidDefinition"),
+        (json!({ "name": "m", "roleArn": ROLE }), "ValidationException"),
         (
             json!({ "name": "m", "roleArn": ROLE, "definition": pass().to_string(), "type": "EXPRESS" }),
             "StateMachineTypeNotSupported",
         ),
-        (
-            json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "SWIFT" }),
-            "ValidationException",
-        ),
-        (
-            json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "publish": true }),
-            "ValidationException",
-        ),
-        (
-            json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "colour": "red" }),
-            "ValidationException",
-        ),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "SWIFT" }), "ValidationException"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "publish": true }), "ValidationException"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "colour": "red" }), "ValidationException"),
     ];
     for (body, code) in cases {
-        assert_eq!(
-            h.refused("CreateStateMachine", body.clone()),
-            code,
-            "{body}"
-        );
+        assert_eq!(h.refused("CreateStateMachine", body.clone()), code, "{body}");
     }
 }
 
@@ -83,72 +48,34 @@ fn a_running_execution_keeps_its_definition() {
     let new = json!({ "stateMachineArn": arn, "definition": pass().to_string() });
     h.call("UpdateStateMachine", new).unwrap();
     let next = h.start(&arn, &json!({}));
-    assert_eq!(
-        (h.status(&running), h.status(&next)),
-        ("RUNNING".into(), "SUCCEEDED".into())
-    );
-    let of_running = h
-        .call(
-            "DescribeStateMachineForExecution",
-            json!({ "executionArn": running }),
-        )
-        .unwrap();
+    assert_eq!((h.status(&running), h.status(&next)), ("RUNNING".into(), "SUCCEEDED".into()));
+    let of_running = h.call("DescribeStateMachineForExecution", json!({ "executionArn": running })).unwrap();
     assert_eq!(of_running["definition"], wait.to_string());
-    let now = h
-        .call("DescribeStateMachine", json!({ "stateMachineArn": arn }))
-        .unwrap();
+    let now = h.call("DescribeStateMachine", json!({ "stateMachineArn": arn })).unwrap();
     assert_eq!(now["definition"], pass().to_string());
-    h.call("DeleteStateMachine", json!({ "stateMachineArn": arn }))
-        .unwrap();
-    assert_eq!(
-        h.refused("DescribeStateMachine", json!({ "stateMachineArn": arn })),
-        "StateMachineDoesNotExist"
-    );
+    h.call("DeleteStateMachine", json!({ "stateMachineArn": arn })).unwrap();
+    assert_eq!(h.refused("DescribeStateMachine", json!({ "stateMachineArn": arn })), "StateMachineDoesNotExist");
     h.pass(10);
     assert_eq!(h.status(&running), "SUCCEEDED", "it outlives its machine");
-    assert_eq!(
-        h.refused("UpdateStateMachine", json!({ "stateMachineArn": arn })),
-        "StateMachineDoesNotExist"
-    );
+    assert_eq!(h.refused("UpdateStateMachine", json!({ "stateMachineArn": arn })), "StateMachineDoesNotExist");
 }
 
 #[test]
 fn starting_is_idempotent_by_name_while_it_runs() {
     let mut h = Harness::new();
-    let arn = h.create(
-        "m",
-        &machine(json!({ "Type": "Wait", "Seconds": 10, "End": true })),
-    );
+    let arn = h.create("m", &machine(json!({ "Type": "Wait", "Seconds": 10, "End": true })));
     let start = |input: &str| json!({ "stateMachineArn": arn, "name": "n", "input": input });
     let first = h.call("StartExecution", start("{\"a\": 1}")).unwrap();
     assert_eq!(h.call("StartExecution", start("{\"a\":1}")).unwrap(), first);
-    assert_eq!(
-        h.refused("StartExecution", start("{}")),
-        "ExecutionAlreadyExists"
-    );
+    assert_eq!(h.refused("StartExecution", start("{}")), "ExecutionAlreadyExists");
     h.pass(10);
-    assert_eq!(
-        h.refused("StartExecution", start("{\"a\": 1}")),
-        "ExecutionAlreadyExists"
-    );
+    assert_eq!(h.refused("StartExecution", start("{\"a\": 1}")), "ExecutionAlreadyExists");
     let cases = [
         (json!({ "stateMachineArn": "m" }), "InvalidArn"),
-        (
-            json!({ "stateMachineArn": format!("{arn}x") }),
-            "StateMachineDoesNotExist",
-        ),
-        (
-            json!({ "stateMachineArn": arn, "input": "{" }),
-            "InvalidExecutionInput",
-        ),
-        (
-            json!({ "stateMachineArn": arn, "input": format!("\"{}\"", "a".repeat(262_143)) }),
-            "InvalidExecutionInput",
-        ),
-        (
-            json!({ "stateMachineArn": arn, "name": "a:b" }),
-            "InvalidName",
-        ),
+        (json!({ "stateMachineArn": format!("{arn}x") }), "StateMachineDoesNotExist"),
+        (json!({ "stateMachineArn": arn, "input": "{" }), "InvalidExecutionInput"),
+        (json!({ "stateMachineArn": arn, "input": format!("\"{}\"", "a".repeat(262_143)) }), "InvalidExecutionInput"),
+        (json!({ "stateMachineArn": arn, "name": "a:b" }), "InvalidName"),
     ];
     for (body, code) in cases {
         assert_eq!(h.refused("StartExecution", body), code);
@@ -160,19 +87,13 @@ fn history_comes_in_pages_both_ways_with_and_without_data() {
     let mut h = Harness::new();
     let execution = h.begin(&pass(), &json!({ "a": 1 }));
     let all = h.history(&execution);
-    let ids = |events: &Value| {
-        events
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|e| e["id"].as_u64().unwrap())
-            .collect::<Vec<_>>()
-    };
+    let ids = |events: &Value| events.as_array().unwrap().iter().map(|e| e["id"].as_u64().unwrap()).collect::<Vec<_>>();
     for (reverse, expected) in [(false, vec![1, 2, 3, 4]), (true, vec![4, 3, 2, 1])] {
         let mut found = Vec::new();
         let mut token = Value::Null;
         loop {
-            let body = json!({ "executionArn": execution, "maxResults": 3, "reverseOrder": reverse, "nextToken": token });
+            let body =
+                json!({ "executionArn": execution, "maxResults": 3, "reverseOrder": reverse, "nextToken": token });
             let page = h.call("GetExecutionHistory", body).unwrap();
             found.extend(ids(&page["events"]));
             match page.get("nextToken") {
@@ -185,10 +106,7 @@ fn history_comes_in_pages_both_ways_with_and_without_data() {
     assert_eq!(all[0]["executionStartedEventDetails"]["input"], "{\"a\":1}");
     let bare = json!({ "executionArn": execution, "includeExecutionData": false });
     let bare = h.call("GetExecutionHistory", bare).unwrap();
-    assert_eq!(
-        bare["events"][0]["executionStartedEventDetails"].get("input"),
-        None
-    );
+    assert_eq!(bare["events"][0]["executionStartedEventDetails"].get("input"), None);
     let wrong = json!({ "executionArn": execution, "nextToken": "x" });
     assert_eq!(h.refused("GetExecutionHistory", wrong), "InvalidToken");
 }
@@ -196,10 +114,7 @@ fn history_comes_in_pages_both_ways_with_and_without_data() {
 #[test]
 fn executions_are_listed_newest_first_and_by_status() {
     let mut h = Harness::new();
-    let arn = h.create(
-        "m",
-        &machine(json!({ "Type": "Wait", "SecondsPath": "$.s", "End": true })),
-    );
+    let arn = h.create("m", &machine(json!({ "Type": "Wait", "SecondsPath": "$.s", "End": true })));
     for seconds in [0, 5, 0] {
         h.start(&arn, &json!({ "s": seconds }));
         h.pass(1);
@@ -207,17 +122,9 @@ fn executions_are_listed_newest_first_and_by_status() {
     let list = |h: &mut Harness, filter: Value| {
         let body = json!({ "stateMachineArn": arn, "statusFilter": filter });
         let answer = h.call("ListExecutions", body).unwrap();
-        answer["executions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|e| text(&e["status"]))
-            .collect::<Vec<_>>()
+        answer["executions"].as_array().unwrap().iter().map(|e| text(&e["status"])).collect::<Vec<_>>()
     };
-    assert_eq!(
-        list(&mut h, Value::Null),
-        ["SUCCEEDED", "RUNNING", "SUCCEEDED"]
-    );
+    assert_eq!(list(&mut h, Value::Null), ["SUCCEEDED", "RUNNING", "SUCCEEDED"]);
     assert_eq!(list(&mut h, json!("RUNNING")), ["RUNNING"]);
     let body = json!({ "stateMachineArn": arn, "statusFilter": "ASLEEP" });
     assert_eq!(h.refused("ListExecutions", body), "ValidationException");
@@ -228,57 +135,29 @@ fn executions_are_listed_newest_first_and_by_status() {
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     let mut h = Harness::new();
-    for operation in [
-        "CreateActivity",
-        "StartSyncExecution",
-        "TestState",
-        "PublishStateMachineVersion",
-        "Nonsense",
-    ] {
+    for operation in ["CreateActivity", "StartSyncExecution", "TestState", "PublishStateMachineVersion", "Nonsense"] {
         let error = h.call(operation, json!({})).unwrap_err();
         assert!(error.message.contains(operation), "{error}");
     }
     let nowhere = "arn:aws:states:us-east-1:000000000000:execution:m:n";
-    for operation in [
-        "DescribeExecution",
-        "StopExecution",
-        "GetExecutionHistory",
-        "DescribeStateMachineForExecution",
-    ] {
-        assert_eq!(
-            h.refused(operation, json!({ "executionArn": nowhere })),
-            "ExecutionDoesNotExist",
-            "{operation}"
-        );
+    for operation in ["DescribeExecution", "StopExecution", "GetExecutionHistory", "DescribeStateMachineForExecution"] {
+        assert_eq!(h.refused(operation, json!({ "executionArn": nowhere })), "ExecutionDoesNotExist", "{operation}");
     }
 }
 
 #[test]
 fn status_changes_are_events_as_documented() {
     let mut h = Harness::new();
-    let execution = h.begin(
-        &machine(json!({ "Type": "Fail", "Error": "E", "Cause": "C" })),
-        &json!({ "a": 1 }),
-    );
-    let statuses: Vec<String> = h
-        .status_changes
-        .iter()
-        .map(|e| text(&e["detail"]["status"]))
-        .collect();
+    let execution = h.begin(&machine(json!({ "Type": "Fail", "Error": "E", "Cause": "C" })), &json!({ "a": 1 }));
+    let statuses: Vec<String> = h.status_changes.iter().map(|e| text(&e["detail"]["status"])).collect();
     assert_eq!(statuses, ["RUNNING", "FAILED"]);
     assert_eq!(h.ended.as_slice(), std::slice::from_ref(&execution));
     let event = &h.status_changes[1];
     assert_eq!(event["source"], "aws.states");
-    assert_eq!(
-        event["detail-type"],
-        "Step Functions Execution Status Change"
-    );
+    assert_eq!(event["detail-type"], "Step Functions Execution Status Change");
     assert_eq!(event["resources"], json!([execution]));
     let detail = &event["detail"];
-    assert_eq!(
-        (&detail["error"], &detail["cause"], &detail["output"]),
-        (&json!("E"), &json!("C"), &Value::Null)
-    );
+    assert_eq!((&detail["error"], &detail["cause"], &detail["output"]), (&json!("E"), &json!("C"), &Value::Null));
     assert_eq!(detail["input"], "{\"a\":1}");
     assert_eq!(detail["stopDate"], json!(h.now.timestamp_millis()));
     assert_eq!(h.status_changes[0]["detail"]["stopDate"], Value::Null);
@@ -334,11 +213,7 @@ fn what_grows_too_large_fails_the_execution() {
     for definition in [double, nest] {
         let mut h = Harness::new();
         let execution = h.begin(&definition, &json!({}));
-        assert_eq!(
-            h.describe(&execution)["error"],
-            "States.DataLimitExceeded",
-            "{definition}"
-        );
+        assert_eq!(h.describe(&execution)["error"], "States.DataLimitExceeded", "{definition}");
     }
 }
 
@@ -370,10 +245,7 @@ fn variables_reach_inwards_and_not_outwards() {
     } });
     let mut h = Harness::new();
     let execution = h.begin(&definition, &json!({}));
-    assert_eq!(
-        h.output(&execution),
-        json!({ "sums": [11, 12], "inner": false })
-    );
+    assert_eq!(h.output(&execution), json!({ "sums": [11, 12], "inner": false }));
 }
 
 #[test]
@@ -396,35 +268,20 @@ fn a_distributed_map_tolerates_what_it_is_told_to() {
     assert_eq!(h.output(&execution), json!([1, 2]));
     let mut h = Harness::new();
     let execution = h.begin(&definition(1), &input);
-    assert_eq!(
-        h.describe(&execution)["error"],
-        "States.ExceedToleratedFailureThreshold"
-    );
+    assert_eq!(h.describe(&execution)["error"], "States.ExceedToleratedFailureThreshold");
 }
 
 #[test]
 fn definitions_are_refused_with_all_their_mistakes() {
     let one = |state: Value| machine(state).to_string();
     let cases = [
-        (
-            "{}".to_owned(),
-            vec![("These fields are required: [StartAt, States]", "/")],
-        ),
-        (
-            one(json!({ "End": true })),
-            vec![("These fields are required: [Type]", "/States/Only")],
-        ),
+        ("{}".to_owned(), vec![("These fields are required: [StartAt, States]", "/")]),
+        (one(json!({ "End": true })), vec![("These fields are required: [Type]", "/States/Only")]),
         (
             one(json!({ "Type": "Pass" })),
-            vec![(
-                "One of the following fields is required: [Next, End]",
-                "/States/Only",
-            )],
+            vec![("One of the following fields is required: [Next, End]", "/States/Only")],
         ),
-        (
-            one(json!({ "Type": "Fail", "End": true })),
-            vec![("Field 'End' is not supported", "/States/Only")],
-        ),
+        (one(json!({ "Type": "Fail", "End": true })), vec![("Field 'End' is not supported", "/States/Only")]),
         (
             one(json!({ "Type": "Wait", "Seconds": -1, "End": true })),
             vec![("Minimum value is 0", "/States/Only/Seconds")],
@@ -466,19 +323,14 @@ fn definitions_are_refused_with_all_their_mistakes() {
             vec![("State \"B\" is not reachable.", "/States/B")],
         ),
         (
-            one(
-                json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
-                "Retry": [{ "ErrorEquals": ["States.ALL", "A"] }, { "ErrorEquals": [] }] }),
-            ),
+            one(json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
+                "Retry": [{ "ErrorEquals": ["States.ALL", "A"] }, { "ErrorEquals": [] }] })),
             vec![
                 (
                     "States.ALL must appear alone and in the last retrier or catcher",
                     "/States/Only/Retry[0]/ErrorEquals",
                 ),
-                (
-                    "ErrorEquals must not be empty",
-                    "/States/Only/Retry[1]/ErrorEquals",
-                ),
+                ("ErrorEquals must not be empty", "/States/Only/Retry[1]/ErrorEquals"),
             ],
         ),
         (
@@ -494,15 +346,8 @@ fn definitions_are_refused_with_all_their_mistakes() {
     ];
     for (definition, expected) in cases {
         let found = states::check(&definition);
-        let found: Vec<(&str, &str)> = found
-            .iter()
-            .map(|one| {
-                (
-                    one.message.as_str(),
-                    one.location.as_deref().unwrap_or("null"),
-                )
-            })
-            .collect();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|one| (one.message.as_str(), one.location.as_deref().unwrap_or("null"))).collect();
         assert_eq!(found, expected, "{definition}");
     }
 }
@@ -517,10 +362,7 @@ fn a_wait_for_a_token_without_a_limit_is_a_warning() {
     let mut h = Harness::new();
     let body = json!({ "definition": definition, "severity": "WARNING" });
     let answer = h.call("ValidateStateMachineDefinition", body).unwrap();
-    assert_eq!(
-        (&answer["result"], &answer["diagnostics"][0]["code"]),
-        (&json!("OK"), &json!("NO_TIMEOUT"))
-    );
+    assert_eq!((&answer["result"], &answer["diagnostics"][0]["code"]), (&json!("OK"), &json!("NO_TIMEOUT")));
 }
 
 #[test]
@@ -539,45 +381,22 @@ fn a_redrive_goes_on_where_it_ended() {
     h.pass(60);
     let first = h.call("RedriveExecution", redrive.clone()).unwrap();
     h.pass(60);
-    assert_eq!(
-        h.call("RedriveExecution", redrive).unwrap(),
-        first,
-        "the same request again"
-    );
+    assert_eq!(h.call("RedriveExecution", redrive).unwrap(), first, "the same request again");
     let call = h.next_call();
     assert!(h.calls.is_empty());
     assert_eq!(call.request, json!({ "v": 7, "redrives": 1 }));
     h.answer(&call, Ok(json!("done")));
     let described = h.describe(&execution);
-    assert_eq!(
-        (&described["status"], &described["redriveCount"]),
-        (&json!("SUCCEEDED"), &json!(1))
-    );
+    assert_eq!((&described["status"], &described["redriveCount"]), (&json!("SUCCEEDED"), &json!(1)));
     let kinds = h.kinds(&execution);
-    assert_eq!(
-        kinds
-            .iter()
-            .filter(|kind| *kind == "PassStateEntered")
-            .count(),
-        1,
-        "what succeeded is not run again"
-    );
+    assert_eq!(kinds.iter().filter(|kind| *kind == "PassStateEntered").count(), 1, "what succeeded is not run again");
     assert!(kinds.contains(&"ExecutionRedriven".to_owned()));
-    assert_eq!(
-        h.refused("RedriveExecution", json!({ "executionArn": execution })),
-        "ExecutionNotRedrivable"
-    );
-    let late = h.start(
-        "arn:aws:states:us-east-1:000000000000:stateMachine:machine",
-        &json!({}),
-    );
+    assert_eq!(h.refused("RedriveExecution", json!({ "executionArn": execution })), "ExecutionNotRedrivable");
+    let late = h.start("arn:aws:states:us-east-1:000000000000:stateMachine:machine", &json!({}));
     let call = h.next_call();
     h.answer(&call, Err(("Broken", "")));
     h.pass(15 * 24 * 3600);
-    assert_eq!(
-        h.refused("RedriveExecution", json!({ "executionArn": late })),
-        "ExecutionNotRedrivable"
-    );
+    assert_eq!(h.refused("RedriveExecution", json!({ "executionArn": late })), "ExecutionNotRedrivable");
 }
 
 #[test]
@@ -602,46 +421,24 @@ fn a_result_writer_puts_the_children_s_records_into_files() {
     let cases = [
         (json!({}), "[{"),
         (json!({ "Transformation": "COMPACT" }), "[[1],[2]]"),
-        (
-            json!({ "Transformation": "FLATTEN", "OutputType": "JSONL" }),
-            "1\n2\n",
-        ),
+        (json!({ "Transformation": "FLATTEN", "OutputType": "JSONL" }), "1\n2\n"),
     ];
     for (config, expected) in cases {
         let mut h = Harness::new();
-        let execution = h.begin(
-            &definition(config.clone()),
-            &json!({ "items": [[1], [2], [3]], "bucket": "b" }),
-        );
+        let execution = h.begin(&definition(config.clone()), &json!({ "items": [[1], [2], [3]], "bucket": "b" }));
         let mut files = std::collections::BTreeMap::new();
         for _ in 0..3 {
             let call = h.next_call();
-            assert_eq!(
-                (
-                    call.resource.service.as_str(),
-                    call.resource.action.as_str()
-                ),
-                ("aws-sdk:s3", "putObject")
-            );
+            assert_eq!((call.resource.service.as_str(), call.resource.action.as_str()), ("aws-sdk:s3", "putObject"));
             assert_eq!(call.request["Bucket"], "b");
             let key = text(&call.request["Key"]);
-            files.insert(
-                key.rsplit('/').next().unwrap().to_owned(),
-                text(&call.request["Body"]),
-            );
+            files.insert(key.rsplit('/').next().unwrap().to_owned(), text(&call.request["Body"]));
             h.answer(&call, Ok(json!({ "ETag": "e" })));
         }
-        assert!(
-            files["SUCCEEDED_0.json"].starts_with(expected),
-            "{config}: {files:?}"
-        );
-        let failed: Value =
-            serde_json::from_str(files["FAILED_0.json"].lines().next().unwrap()).unwrap();
+        assert!(files["SUCCEEDED_0.json"].starts_with(expected), "{config}: {files:?}");
+        let failed: Value = serde_json::from_str(files["FAILED_0.json"].lines().next().unwrap()).unwrap();
         let failed = failed.as_array().map_or(&failed, |records| &records[0]);
-        assert_eq!(
-            (&failed["Error"], &failed["Input"]),
-            (&json!("TooLarge"), &json!("[3]"))
-        );
+        assert_eq!((&failed["Error"], &failed["Input"]), (&json!("TooLarge"), &json!("[3]")));
         let manifest: Value = serde_json::from_str(&files["manifest.json"]).unwrap();
         let output = h.output(&execution);
         assert_eq!(manifest["MapRunArn"], output["MapRunArn"]);
@@ -649,10 +446,7 @@ fn a_result_writer_puts_the_children_s_records_into_files() {
         assert!(text(&manifest["ResultFiles"]["SUCCEEDED"][0]["Key"]).starts_with("out/"));
     }
     let mut h = Harness::new();
-    let execution = h.begin(
-        &definition(json!({})),
-        &json!({ "items": [], "bucket": "b" }),
-    );
+    let execution = h.begin(&definition(json!({})), &json!({ "items": [], "bucket": "b" }));
     let call = h.next_call();
     h.answer(&call, Err(("S3.NoSuchBucketException", "no bucket")));
     assert_eq!(h.describe(&execution)["error"], "States.ResultWriterFailed");

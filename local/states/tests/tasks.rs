@@ -1,11 +1,6 @@
 //! Tasks: tokens, timeouts, heartbeats, retries, catchers, nested executions.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::result_large_err,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 mod harness;
 
@@ -17,10 +12,7 @@ fn waiting(extra: Value) -> Value {
         "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
         "Parameters": { "FunctionName": "f", "Payload": { "token.$": "$$.Task.Token" } }, "End": true,
     });
-    state
-        .as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    state.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     machine(state)
 }
 
@@ -39,31 +31,16 @@ fn a_token_brings_the_result_once() {
     let success = json!({ "taskToken": token, "output": "{\"rows\": 3}" });
     h.call("SendTaskSuccess", success.clone()).unwrap();
     assert_eq!(h.output(&execution), json!({ "rows": 3 }));
-    let expected = [
-        "TaskScheduled",
-        "TaskStarted",
-        "TaskSubmitted",
-        "TaskSucceeded",
-    ];
+    let expected = ["TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded"];
     assert_eq!(h.kinds(&execution)[2..6], expected);
     // Dead, foreign, and no token at all.
     assert_eq!(h.refused("SendTaskSuccess", success), "TaskTimedOut");
-    assert_eq!(
-        h.refused("SendTaskHeartbeat", json!({ "taskToken": token })),
-        "TaskTimedOut"
-    );
+    assert_eq!(h.refused("SendTaskHeartbeat", json!({ "taskToken": token })), "TaskTimedOut");
     let mut other = Harness::new();
     other.begin(&machine(json!({ "Type": "Pass", "End": true })), &json!({}));
-    assert_eq!(
-        other.refused("SendTaskFailure", json!({ "taskToken": token })),
-        "TaskDoesNotExist"
-    );
+    assert_eq!(other.refused("SendTaskFailure", json!({ "taskToken": token })), "TaskDoesNotExist");
     for malformed in ["", "token", "QVFERQ=="] {
-        assert_eq!(
-            h.refused("SendTaskFailure", json!({ "taskToken": malformed })),
-            "InvalidToken",
-            "{malformed}"
-        );
+        assert_eq!(h.refused("SendTaskFailure", json!({ "taskToken": malformed })), "InvalidToken", "{malformed}");
     }
 }
 
@@ -72,19 +49,11 @@ fn a_result_may_come_before_the_call_has_returned() {
     let mut h = Harness::new();
     let execution = h.begin(&waiting(json!({})), &json!({}));
     let call = h.next_call();
-    h.call(
-        "SendTaskSuccess",
-        json!({ "taskToken": token(&call), "output": "1" }),
-    )
-    .unwrap();
+    h.call("SendTaskSuccess", json!({ "taskToken": token(&call), "output": "1" })).unwrap();
     assert_eq!(h.output(&execution), json!(1));
     let events = h.kinds(&execution);
     h.answer(&call, Err(("Late", "too late")));
-    assert_eq!(
-        h.kinds(&execution),
-        events,
-        "what comes late changes nothing"
-    );
+    assert_eq!(h.kinds(&execution), events, "what comes late changes nothing");
 }
 
 #[test]
@@ -95,22 +64,15 @@ fn output_must_be_json_and_within_the_limit() {
     let send = |output: &str| json!({ "taskToken": token, "output": output });
     assert_eq!(h.refused("SendTaskSuccess", send("{")), "InvalidOutput");
     let long = format!("\"{}\"", "a".repeat(262_143));
-    assert_eq!(
-        h.refused("SendTaskSuccess", send(&long)),
-        "ValidationException"
-    );
-    assert_eq!(
-        h.refused("SendTaskSuccess", json!({ "output": "1" })),
-        "ValidationException"
-    );
+    assert_eq!(h.refused("SendTaskSuccess", send(&long)), "ValidationException");
+    assert_eq!(h.refused("SendTaskSuccess", json!({ "output": "1" })), "ValidationException");
     h.call("SendTaskSuccess", send("[]")).unwrap();
 }
 
 #[test]
 fn every_attempt_has_a_token_of_its_own() {
     let mut h = Harness::new();
-    let retry =
-        json!({ "Retry": [{ "ErrorEquals": ["Busy"], "IntervalSeconds": 5, "MaxAttempts": 1 }] });
+    let retry = json!({ "Retry": [{ "ErrorEquals": ["Busy"], "IntervalSeconds": 5, "MaxAttempts": 1 }] });
     let execution = h.begin(&waiting(retry), &json!({}));
     let first = h.next_call();
     let first_token = token(&first);
@@ -125,18 +87,11 @@ fn every_attempt_has_a_token_of_its_own() {
     assert_ne!(token(&second), first_token);
     h.answer(&second, Ok(json!({})));
     assert_eq!(
-        h.refused(
-            "SendTaskSuccess",
-            json!({ "taskToken": first_token, "output": "1" })
-        ),
+        h.refused("SendTaskSuccess", json!({ "taskToken": first_token, "output": "1" })),
         "TaskTimedOut",
         "the first attempt's token does not answer the second"
     );
-    h.call(
-        "SendTaskFailure",
-        json!({ "taskToken": token(&second), "error": "Busy" }),
-    )
-    .unwrap();
+    h.call("SendTaskFailure", json!({ "taskToken": token(&second), "error": "Busy" })).unwrap();
     assert_eq!(h.describe(&execution)["error"], "Busy");
     assert_eq!(h.status(&execution), "FAILED");
 }
@@ -166,13 +121,8 @@ fn a_state_written_for_the_older_tasker_runs_unchanged() {
     let token = text(&input["taskToken"]);
     h.answer(&call, Ok(json!({})));
     h.pass(30);
-    h.call(
-        "SendTaskFailure",
-        json!({ "taskToken": token, "error": "FAILED", "cause": "no table" }),
-    )
-    .unwrap();
-    let expected =
-        json!({ "sql": "select 1", "failure": { "Error": "FAILED", "Cause": "no table" } });
+    h.call("SendTaskFailure", json!({ "taskToken": token, "error": "FAILED", "cause": "no table" })).unwrap();
+    let expected = json!({ "sql": "select 1", "failure": { "Error": "FAILED", "Cause": "no table" } });
     assert_eq!(h.output(&execution), expected);
 }
 
@@ -197,11 +147,7 @@ fn a_missed_heartbeat_and_a_timeout_end_the_task() {
         if over {
             assert_eq!(h.describe(&execution)["error"], "States.Timeout", "{extra}");
             let dead = json!({ "taskToken": token(&call), "output": "1" });
-            assert_eq!(
-                h.refused("SendTaskSuccess", dead),
-                "TaskTimedOut",
-                "{extra}"
-            );
+            assert_eq!(h.refused("SendTaskSuccess", dead), "TaskTimedOut", "{extra}");
         }
     }
 }
@@ -214,8 +160,7 @@ fn heartbeats_keep_a_task_alive() {
     h.answer(&call, Ok(json!({})));
     for _ in 0..10 {
         h.pass(9);
-        h.call("SendTaskHeartbeat", json!({ "taskToken": token(&call) }))
-            .unwrap();
+        h.call("SendTaskHeartbeat", json!({ "taskToken": token(&call) })).unwrap();
     }
     assert_eq!(h.status(&execution), "RUNNING");
     h.pass(10);
@@ -245,16 +190,9 @@ fn errors_match_by_name() {
         let execution = h.begin(&definition, &json!({}));
         let call = h.next_call();
         h.answer(&call, Err((error, "why")));
-        assert_eq!(
-            h.status(&execution) == "SUCCEEDED",
-            caught,
-            "{error} by {name}"
-        );
+        assert_eq!(h.status(&execution) == "SUCCEEDED", caught, "{error} by {name}");
         if caught && error != "States.Timeout" {
-            assert_eq!(
-                h.output(&execution),
-                json!({ "Error": error, "Cause": "why" })
-            );
+            assert_eq!(h.output(&execution), json!({ "Error": error, "Cause": "why" }));
         }
     }
 }
@@ -281,14 +219,8 @@ fn a_missed_heartbeat_is_caught_under_both_names() {
 #[test]
 fn pauses_grow_and_are_capped() {
     let cases = [
-        (
-            json!({ "IntervalSeconds": 1, "BackoffRate": 2.0, "MaxAttempts": 4 }),
-            vec![1, 2, 4, 8],
-        ),
-        (
-            json!({ "IntervalSeconds": 3, "BackoffRate": 1.0, "MaxAttempts": 3 }),
-            vec![3, 3, 3],
-        ),
+        (json!({ "IntervalSeconds": 1, "BackoffRate": 2.0, "MaxAttempts": 4 }), vec![1, 2, 4, 8]),
+        (json!({ "IntervalSeconds": 3, "BackoffRate": 1.0, "MaxAttempts": 3 }), vec![3, 3, 3]),
         (
             json!({ "IntervalSeconds": 2, "BackoffRate": 3.0, "MaxAttempts": 4, "MaxDelaySeconds": 10 }),
             vec![2, 6, 10, 10],
@@ -321,7 +253,8 @@ fn pauses_grow_and_are_capped() {
 fn full_jitter_stays_within_the_pause() {
     let retrier = json!({ "ErrorEquals": ["States.ALL"], "IntervalSeconds": 100, "JitterStrategy": "FULL", "MaxAttempts": 20,
         "BackoffRate": 1.0 });
-    let state = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true, "Retry": [retrier] });
+    let state =
+        json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true, "Retry": [retrier] });
     let mut h = Harness::new();
     h.begin(&machine(state), &json!({}));
     let mut pauses = Vec::new();
@@ -342,10 +275,7 @@ fn parent(resource: &str, extra: Value) -> Value {
         "Type": "Task", "Resource": resource, "End": true,
         "Parameters": { "StateMachineArn.$": "$.child", "Input": { "n": 1 } },
     });
-    state
-        .as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    state.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     machine(state)
 }
 
@@ -356,20 +286,14 @@ fn a_nested_execution_gives_its_description() {
     let cases = [
         (SYNC.to_owned(), json!("{\"n\":1}")),
         (format!("{SYNC}:2"), json!({ "n": 1 })),
-        (
-            "arn:aws:states:::states:startExecution".to_owned(),
-            Value::Null,
-        ),
+        ("arn:aws:states:::states:startExecution".to_owned(), Value::Null),
     ];
     for (resource, shown) in cases {
         let mut h = Harness::new();
         let child = h.create("child", &machine(json!({ "Type": "Pass", "End": true })));
         let execution = h.begin(&parent(&resource, json!({})), &json!({ "child": child }));
         let output = h.output(&execution);
-        assert!(
-            text(&output["ExecutionArn"]).contains(":execution:child:"),
-            "{resource}"
-        );
+        assert!(text(&output["ExecutionArn"]).contains(":execution:child:"), "{resource}");
         assert_eq!(output["Output"], shown, "{resource}");
     }
 }
@@ -377,48 +301,30 @@ fn a_nested_execution_gives_its_description() {
 #[test]
 fn a_nested_failure_is_a_task_failure_with_the_description_as_cause() {
     let mut h = Harness::new();
-    let child = h.create(
-        "child",
-        &machine(json!({ "Type": "Fail", "Error": "Bad", "Cause": "luck" })),
-    );
+    let child = h.create("child", &machine(json!({ "Type": "Fail", "Error": "Bad", "Cause": "luck" })));
     let execution = h.begin(&parent(SYNC, json!({})), &json!({ "child": child }));
     let described = h.describe(&execution);
     assert_eq!(described["error"], "States.TaskFailed");
     let cause: Value = serde_json::from_str(described["cause"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        (&cause["Status"], &cause["Error"]),
-        (&json!("FAILED"), &json!("Bad"))
-    );
+    assert_eq!((&cause["Status"], &cause["Error"]), (&json!("FAILED"), &json!("Bad")));
 }
 
 #[test]
 fn stop_and_timeout_reach_nested_executions() {
     for (extra, stop) in [(json!({}), true), (json!({ "TimeoutSeconds": 5 }), false)] {
         let mut h = Harness::new();
-        let child = h.create(
-            "child",
-            &machine(json!({ "Type": "Wait", "Seconds": 1000, "End": true })),
-        );
+        let child = h.create("child", &machine(json!({ "Type": "Wait", "Seconds": 1000, "End": true })));
         let execution = h.begin(&parent(SYNC, extra), &json!({ "child": child }));
-        let running = h
-            .call("ListExecutions", json!({ "stateMachineArn": child }))
-            .unwrap();
+        let running = h.call("ListExecutions", json!({ "stateMachineArn": child })).unwrap();
         let nested = text(&running["executions"][0]["executionArn"]);
         assert_eq!(h.status(&nested), "RUNNING");
         if stop {
-            h.call(
-                "StopExecution",
-                json!({ "executionArn": execution, "error": "E", "cause": "C" }),
-            )
-            .unwrap();
+            h.call("StopExecution", json!({ "executionArn": execution, "error": "E", "cause": "C" })).unwrap();
             assert_eq!(h.describe(&execution)["cause"], "C");
         } else {
             h.pass(5);
         }
-        assert_eq!(
-            h.status(&execution),
-            if stop { "ABORTED" } else { "FAILED" }
-        );
+        assert_eq!(h.status(&execution), if stop { "ABORTED" } else { "FAILED" });
         assert_eq!(h.status(&nested), "ABORTED");
         assert_eq!(h.service.next_timer(), None, "nothing is left waiting");
     }
@@ -436,10 +342,7 @@ fn machines_that_start_each_other_do_not_keep_a_turn_from_ending() {
     assert_eq!(machine_arn, arn);
     let execution = h.start(arn, &json!({}));
     assert_eq!(h.status(&execution), "SUCCEEDED");
-    assert!(
-        h.service.next_timer().is_some(),
-        "the next one waits for its turn"
-    );
+    assert!(h.service.next_timer().is_some(), "the next one waits for its turn");
 }
 
 #[test]
@@ -470,8 +373,7 @@ fn a_failing_branch_stops_its_siblings() {
             "Parameters": { "Payload": { "token.$": "$$.Task.Token" } },
         } } })
     };
-    let definition =
-        machine(json!({ "Type": "Parallel", "Branches": [task("A"), task("B")], "End": true }));
+    let definition = machine(json!({ "Type": "Parallel", "Branches": [task("A"), task("B")], "End": true }));
     let mut h = Harness::new();
     let execution = h.begin(&definition, &json!({}));
     let (a, b) = (h.next_call(), h.next_call());

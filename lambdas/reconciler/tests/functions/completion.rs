@@ -32,12 +32,7 @@ async fn success_carries_the_event_and_what_describe_knows() {
     let row = world.row();
     assert_eq!(
         (row.status, row.answered_as, row.rows, row.query_id),
-        (
-            Status::Finished,
-            Some(AnsweredAs::Sent),
-            Some(3),
-            Some(4711)
-        )
+        (Status::Finished, Some(AnsweredAs::Sent), Some(3), Some(4711))
     );
     assert_eq!(row.expires_at, Some(world.state().now / 1000 + 90 * 86_400));
 }
@@ -45,10 +40,7 @@ async fn success_carries_the_event_and_what_describe_knows() {
 #[tokio::test]
 async fn a_failure_says_what_the_database_said() {
     let text = "ERROR: 1023 DETAIL: Serializable isolation violation on table - 1256109";
-    for (names, expected) in [
-        ("compatible", "FAILED"),
-        ("detailed", "Redshift.SerializationConflict"),
-    ] {
+    for (names, expected) in [("compatible", "FAILED"), ("detailed", "Redshift.SerializationConflict")] {
         let mut event = task();
         event["errorNames"] = json!(names);
         let (world, id) = submitted(&event).await;
@@ -64,10 +56,7 @@ async fn a_failure_says_what_the_database_said() {
             (&cause["statementId"], &cause["state"], &cause["attempt"]),
             (&json!(id), &json!("FAILED"), &json!(1))
         );
-        assert_eq!(
-            world.row().error.unwrap().name,
-            "Redshift.SerializationConflict"
-        );
+        assert_eq!(world.row().error.unwrap().name, "Redshift.SerializationConflict");
     }
     // ABORTED ends the wait too, and is told apart.
     let mut event = task();
@@ -76,41 +65,25 @@ async fn a_failure_says_what_the_database_said() {
     let ended = world.end(&id, "ABORTED", None);
     world.complete(&[ended]).await;
     let (_, error, cause) = world.answers().remove(0);
-    assert_eq!(
-        (error.as_deref(), &cause["state"]),
-        (Some("Redshift.Cancelled"), &json!("ABORTED"))
-    );
+    assert_eq!((error.as_deref(), &cause["state"]), (Some("Redshift.Cancelled"), &json!("ABORTED")));
     // However long the text, the cause fits and is JSON.
     let (world, id) = submitted(&task()).await;
-    let ended = world.end(
-        &id,
-        "FAILED",
-        Some(&format!(
-            "ERROR: syntax error {}",
-            "\u{1}ä\"".repeat(20_000)
-        )),
-    );
+    let ended = world.end(&id, "FAILED", Some(&format!("ERROR: syntax error {}", "\u{1}ä\"".repeat(20_000))));
     world.complete(&[ended]).await;
     assert_eq!(world.answers()[0].2["class"], "Syntax");
 }
 
 #[tokio::test]
 async fn a_batch_names_its_first_failing_statement() {
-    let (world, id) = submitted(
-        &json!({"sqlStatements": ["select 1", "select x", "select 3"], "taskToken": "token-1"}),
-    )
-    .await;
+    let (world, id) =
+        submitted(&json!({"sqlStatements": ["select 1", "select x", "select 3"], "taskToken": "token-1"})).await;
     let sub = |n: u32, status: &str, error: Option<&str>| Description {
         id: format!("{id}:{n}"),
         status: status.to_owned(),
         error: error.map(str::to_owned),
         ..Description::default()
     };
-    let ended = world.end(
-        &id,
-        "FAILED",
-        Some("Query #2 failed with: ERROR: column \"x\" does not exist"),
-    );
+    let ended = world.end(&id, "FAILED", Some("Query #2 failed with: ERROR: column \"x\" does not exist"));
     world.state().statements[0].description.statements = vec![
         sub(1, "FINISHED", None),
         sub(2, "FAILED", Some("ERROR: column \"x\" does not exist")),
@@ -118,29 +91,15 @@ async fn a_batch_names_its_first_failing_statement() {
     ];
     world.complete(&[ended]).await;
     let cause = world.answers().remove(0).2;
-    assert_eq!(
-        cause["subStatement"],
-        json!({"index": 2, "statementId": format!("{id}:2")})
-    );
+    assert_eq!(cause["subStatement"], json!({"index": 2, "statementId": format!("{id}:2")}));
     assert_eq!(
         (&cause["error"], &cause["class"]),
-        (
-            &json!("ERROR: column \"x\" does not exist"),
-            &json!("UndefinedObject")
-        )
+        (&json!("ERROR: column \"x\" does not exist"), &json!("UndefinedObject"))
     );
 }
 
 fn columns(names: &[&str]) -> Vec<serde_json::Map<String, Value>> {
-    names
-        .iter()
-        .map(|n| {
-            json!({"name": n, "label": n, "typeName": "x"})
-                .as_object()
-                .unwrap()
-                .clone()
-        })
-        .collect()
+    names.iter().map(|n| json!({"name": n, "label": n, "typeName": "x"}).as_object().unwrap().clone()).collect()
 }
 
 #[tokio::test]
@@ -172,20 +131,11 @@ async fn inline_rows_are_typed_and_complete() {
     world.complete(&events).await;
     let output = world.answers().remove(0).2;
     let result = &output["results"][0];
-    assert_eq!(
-        (
-            output["results"].as_array().unwrap().len(),
-            &result["statementId"]
-        ),
-        (1, &json!(id))
-    );
+    assert_eq!((output["results"].as_array().unwrap().len(), &result["statementId"]), (1, &json!(id)));
     assert_eq!(result["columns"][0], json!({"name": "a", "typeName": "x"}));
     let rows = result["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 120);
-    assert_eq!(
-        rows[119],
-        json!([i64::MAX - 119, "NaN", 1.5, "12.30", false, null])
-    );
+    assert_eq!(rows[119], json!([i64::MAX - 119, "NaN", 1.5, "12.30", false, null]));
 }
 
 #[tokio::test]
@@ -195,11 +145,8 @@ async fn inline_rows_that_do_not_fit_are_an_error_not_a_part() {
     for (length, pages) in [(300_000, 1), (1_000, 400)] {
         let (world, _) = submitted(&event).await;
         let events = world.end_all();
-        let page = Page {
-            columns: columns(&["a"]),
-            records: vec![vec![Cell::Text("x".repeat(length))]],
-            ..Page::default()
-        };
+        let page =
+            Page { columns: columns(&["a"]), records: vec![vec![Cell::Text("x".repeat(length))]], ..Page::default() };
         {
             let mut state = world.state();
             state.statements[0].description.has_result_set = true;
@@ -207,14 +154,8 @@ async fn inline_rows_that_do_not_fit_are_an_error_not_a_part() {
         }
         world.complete(&events).await;
         let (_, error, cause) = world.answers().remove(0);
-        assert_eq!(
-            (error.as_deref(), &cause["state"]),
-            (Some("ResultTooLarge"), &json!("FINISHED"))
-        );
-        assert!(
-            world.calls("data.result") < 400,
-            "not all of it was fetched for nothing"
-        );
+        assert_eq!((error.as_deref(), &cause["state"]), (Some("ResultTooLarge"), &json!("FINISHED")));
+        assert!(world.calls("data.result") < 400, "not all of it was fetched for nothing");
         assert_eq!(world.row().status, Status::Finished);
     }
     // Step Functions itself refuses the output: the task is failed, not left waiting.
@@ -228,10 +169,7 @@ async fn inline_rows_that_do_not_fit_are_an_error_not_a_part() {
 async fn each_record_stands_for_itself() {
     let world = World::new();
     for n in 0..6 {
-        world
-            .tasker(&json!({"sqlStatement": "select 1", "taskToken": format!("token-{n}")}))
-            .await
-            .unwrap();
+        world.tasker(&json!({"sqlStatement": "select 1", "taskToken": format!("token-{n}")})).await.unwrap();
     }
     let mut events = world.end_all();
     // A name of ours without a row, a foreign name, no name, nonsense.
@@ -257,22 +195,12 @@ async fn each_record_stands_for_itself() {
         row.sealed.as_mut().unwrap().data_key = b"other".to_vec();
         key
     };
-    world.fail(
-        "tasks.success",
-        When::Before,
-        failure(FailureKind::Throttled, "ThrottlingException", ""),
-    );
+    world.fail("tasks.success", When::Before, failure(FailureKind::Throttled, "ThrottlingException", ""));
     let failed = world.complete(&events).await;
     assert_eq!(failed.len(), 4, "{failed:?}");
-    assert!(
-        failed.contains(&2) && failed.contains(&6) && failed.contains(&9),
-        "{failed:?}"
-    );
+    assert!(failed.contains(&2) && failed.contains(&6) && failed.contains(&9), "{failed:?}");
     assert_eq!(world.answers().len(), 4);
-    assert!(
-        !world.state().rows[&tampered].closed(),
-        "a broken seal is not closed in silence"
-    );
+    assert!(!world.state().rows[&tampered].closed(), "a broken seal is not closed in silence");
     // Delivered again: only what was not done is done.
     let again: Vec<String> = failed.iter().map(|n| events[*n].clone()).collect();
     world.complete(&again).await;
@@ -300,10 +228,7 @@ async fn an_event_of_another_statement_changes_nothing() {
     assert!(world.complete(&[other]).await.is_empty());
     assert!(world.answers().is_empty());
     // The event overtakes the API's own view: it comes again.
-    assert_eq!(
-        world.complete(&[event_body(&name, &id, "FINISHED")]).await,
-        [0]
-    );
+    assert_eq!(world.complete(&[event_body(&name, &id, "FINISHED")]).await, [0]);
     assert!(world.answers().is_empty());
 }
 
@@ -313,14 +238,8 @@ async fn no_time_left_gives_the_records_back() {
     let events = world.end_all();
     let now = world.state().now;
     let event = json!({"Records": [{"messageId": "m", "body": events[0]}]});
-    let answer = completion_function::handle(
-        &world.ports(),
-        &World::settings().common,
-        &event,
-        now + 1_000,
-    )
-    .await
-    .unwrap();
+    let answer =
+        completion_function::handle(&world.ports(), &World::settings().common, &event, now + 1_000).await.unwrap();
     // Nothing in memory takes time, so the record may be done before its time is looked at; a slow call must not be waited for.
     assert!(answer["batchItemFailures"].as_array().unwrap().len() <= 1);
     let (world, _) = submitted(&task()).await;
@@ -328,16 +247,7 @@ async fn no_time_left_gives_the_records_back() {
     world.during("data.describe", When::Before, |_| std::future::pending());
     let now = world.state().now;
     let event = json!({"Records": [{"messageId": "m", "body": events[0]}]});
-    let answer = completion_function::handle(
-        &world.ports(),
-        &World::settings().common,
-        &event,
-        now + 3_010,
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        answer,
-        json!({"batchItemFailures": [{"itemIdentifier": "m"}]})
-    );
+    let answer =
+        completion_function::handle(&world.ports(), &World::settings().common, &event, now + 3_010).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m"}]}));
 }

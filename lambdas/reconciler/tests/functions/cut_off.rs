@@ -26,10 +26,7 @@ async fn bring_home(world: &World, lost_events: bool) {
 fn assert_home(world: &World, what: &str) {
     let state = world.state();
     for row in state.rows.values() {
-        assert!(
-            row.closed() && row.open_since.is_none() && row.sealed.is_none(),
-            "{what}: {row:?}"
-        );
+        assert!(row.closed() && row.open_since.is_none() && row.sealed.is_none(), "{what}: {row:?}");
     }
     assert!(state.locks.is_empty(), "{what}: lock left");
     let mut tokens: Vec<&String> = state.answers.iter().map(|(token, ..)| token).collect();
@@ -41,11 +38,7 @@ fn assert_home(world: &World, what: &str) {
 
 #[tokio::test]
 async fn the_tasker_cut_off_anywhere_and_called_again_runs_the_sql_once() {
-    for action in [
-        "executeStatement",
-        "executeSingletonStatement",
-        "batchExecuteStatement",
-    ] {
+    for action in ["executeStatement", "executeSingletonStatement", "batchExecuteStatement"] {
         for when in [When::Before, When::After] {
             for lost_events in [false, true] {
                 // The same token again (a crash between the calls of one task), and a new one (the state's Retry).
@@ -53,17 +46,12 @@ async fn the_tasker_cut_off_anywhere_and_called_again_runs_the_sql_once() {
                     let mut n = 0;
                     loop {
                         let world = World::new();
-                        let cut = world
-                            .cut_off(n, when, world.tasker(&task("token-1", action)))
-                            .await;
+                        let cut = world.cut_off(n, when, world.tasker(&task("token-1", action))).await;
                         let what = format!("{action} {when:?} {n} lost={lost_events} {second}");
                         if second == "token-2" {
                             world.state().closed_tokens.insert("token-1".to_owned());
                         }
-                        world
-                            .tasker_as(&task(second, action), "request-2")
-                            .await
-                            .expect(&what);
+                        world.tasker_as(&task(second, action), "request-2").await.expect(&what);
                         assert_eq!(world.runs(), 1, "{what}");
                         bring_home(&world, lost_events).await;
                         assert_home(&world, &what);
@@ -71,11 +59,7 @@ async fn the_tasker_cut_off_anywhere_and_called_again_runs_the_sql_once() {
                         assert_eq!(world.row().status, Status::Finished, "{what}");
                         let answers = world.answers();
                         assert_eq!(answers.len(), 1, "{what}: {answers:?}");
-                        assert_eq!(
-                            (answers[0].0.as_str(), &answers[0].1),
-                            (second, &None),
-                            "{what}"
-                        );
+                        assert_eq!((answers[0].0.as_str(), &answers[0].1), (second, &None), "{what}");
                         if !cut {
                             assert!(n >= 3, "seal, put, submit, put: {n}");
                             break;
@@ -95,9 +79,7 @@ async fn the_tasker_cut_off_anywhere_and_never_called_again_leaves_nobody_waitin
             let mut n = 0;
             loop {
                 let world = World::new();
-                let cut = world
-                    .cut_off(n, when, world.tasker(&task("token-1", action)))
-                    .await;
+                let cut = world.cut_off(n, when, world.tasker(&task("token-1", action))).await;
                 let what = format!("{action} {when:?} {n}");
                 bring_home(&world, true).await;
                 assert_home(&world, &what);
@@ -165,38 +147,20 @@ async fn a_second_caller_cut_off_anywhere_still_hears() {
             loop {
                 let what = format!("{first_end} {when:?} {n}");
                 let world = World::new();
-                world
-                    .tasker(&task("token-1", "executeStatement"))
-                    .await
-                    .unwrap();
+                world.tasker(&task("token-1", "executeStatement")).await.unwrap();
                 let id = world.state().statements[0].id.clone();
-                let event = world.end(
-                    &id,
-                    first_end,
-                    Some("ERROR: 1023 DETAIL: Serializable isolation violation on table"),
-                );
+                let event =
+                    world.end(&id, first_end, Some("ERROR: 1023 DETAIL: Serializable isolation violation on table"));
                 world.complete(&[event]).await;
-                let cut = world
-                    .cut_off(
-                        n,
-                        when,
-                        world.tasker_as(&task("token-2", "executeStatement"), "request-2"),
-                    )
-                    .await;
-                world
-                    .tasker_as(&task("token-2", "executeStatement"), "request-3")
-                    .await
-                    .expect(&what);
+                let cut =
+                    world.cut_off(n, when, world.tasker_as(&task("token-2", "executeStatement"), "request-2")).await;
+                world.tasker_as(&task("token-2", "executeStatement"), "request-3").await.expect(&what);
                 let runs = if first_end == "FINISHED" { 1 } else { 2 };
                 assert_eq!(world.runs(), runs, "{what}");
                 bring_home(&world, false).await;
                 assert_home(&world, &what);
                 assert_eq!(world.runs(), runs, "{what}");
-                let heard: Vec<_> = world
-                    .answers()
-                    .into_iter()
-                    .filter(|(token, ..)| token == "token-2")
-                    .collect();
+                let heard: Vec<_> = world.answers().into_iter().filter(|(token, ..)| token == "token-2").collect();
                 assert_eq!(heard.len(), 1, "{what}");
                 assert_eq!(heard[0].1, None, "{what}");
                 if !cut {

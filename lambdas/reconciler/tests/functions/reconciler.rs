@@ -50,16 +50,10 @@ async fn a_statement_of_a_dead_execution_is_cancelled_at_once() {
     for end in ["ABORTED", "TIMED_OUT", "FAILED"] {
         let (world, _) = running().await;
         set(&world, Execution::Dead);
-        assert_eq!(
-            world.reconcile_with(&died(end)).await.unwrap(),
-            json!({"cancelled": 1})
-        );
+        assert_eq!(world.reconcile_with(&died(end)).await.unwrap(), json!({"cancelled": 1}));
         assert_eq!(status(&world), "ABORTED");
         // Once more: nothing left.
-        assert_eq!(
-            world.reconcile_with(&died(end)).await.unwrap(),
-            json!({"nothing": 1})
-        );
+        assert_eq!(world.reconcile_with(&died(end)).await.unwrap(), json!({"nothing": 1}));
     }
     // Redriven since: its statements are wanted.
     let (world, _) = running().await;
@@ -67,16 +61,9 @@ async fn a_statement_of_a_dead_execution_is_cancelled_at_once() {
     assert_eq!(status(&world), "STARTED");
     // Submitted, but the id is not recorded.
     let world = World::new();
-    assert!(
-        world
-            .cut_off(3, When::Before, world.tasker(&task("token-1")))
-            .await
-    );
+    assert!(world.cut_off(3, When::Before, world.tasker(&task("token-1"))).await);
     set(&world, Execution::Dead);
-    assert_eq!(
-        world.reconcile_with(&died("ABORTED")).await.unwrap(),
-        json!({"cancelled": 1})
-    );
+    assert_eq!(world.reconcile_with(&died("ABORTED")).await.unwrap(), json!({"cancelled": 1}));
     assert_eq!(status(&world), "ABORTED");
     // A failure in part is raised, so that Lambda tries again; the others are cancelled all the same.
     let world = World::new();
@@ -84,26 +71,9 @@ async fn a_statement_of_a_dead_execution_is_cancelled_at_once() {
         world.tasker(&task(&format!("token-{n}"))).await.unwrap();
     }
     set(&world, Execution::Dead);
-    world.fail(
-        "data.cancel",
-        When::Before,
-        failure(FailureKind::Throttled, "ThrottlingException", ""),
-    );
-    assert!(
-        world
-            .reconcile_with(&died("ABORTED"))
-            .await
-            .unwrap_err()
-            .transient()
-    );
-    let aborted = |world: &World| {
-        world
-            .state()
-            .statements
-            .iter()
-            .filter(|s| s.description.status == "ABORTED")
-            .count()
-    };
+    world.fail("data.cancel", When::Before, failure(FailureKind::Throttled, "ThrottlingException", ""));
+    assert!(world.reconcile_with(&died("ABORTED")).await.unwrap_err().transient());
+    let aborted = |world: &World| world.state().statements.iter().filter(|s| s.description.status == "ABORTED").count();
     assert_eq!(aborted(&world), 4);
     world.reconcile_with(&died("ABORTED")).await.unwrap();
     assert_eq!(aborted(&world), 5);
@@ -130,11 +100,7 @@ async fn the_schedule_cancels_what_nobody_waits_for() {
         set(&world, execution);
         world.pass(2 * MINUTE);
         world.reconcile().await;
-        assert_eq!(
-            status(&world) == "ABORTED",
-            cancelled,
-            "{execution:?} {token}"
-        );
+        assert_eq!(status(&world) == "ABORTED", cancelled, "{execution:?} {token}");
     }
 }
 
@@ -156,26 +122,10 @@ async fn a_statement_whose_task_is_over_is_cancelled() {
         events
     };
     for (kinds, cancelled) in [
+        (["ExecutionStarted", "TaskScheduled", "TaskStarted", "TaskSubmitted"].as_slice(), false),
         (
-            [
-                "ExecutionStarted",
-                "TaskScheduled",
-                "TaskStarted",
-                "TaskSubmitted",
-            ]
-            .as_slice(),
-            false,
-        ),
-        (
-            [
-                "ExecutionStarted",
-                "TaskScheduled",
-                "TaskStarted",
-                "TaskSubmitted",
-                "TaskTimedOut",
-                "TaskStateExited",
-            ]
-            .as_slice(),
+            ["ExecutionStarted", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskTimedOut", "TaskStateExited"]
+                .as_slice(),
             true,
         ),
         // The token stands nowhere: nothing is concluded.
@@ -190,8 +140,7 @@ async fn a_statement_whose_task_is_over_is_cancelled() {
     }
     // A long statement costs few looks: their distance grows to a quarter of an hour.
     let (world, _) = running().await;
-    world.state().executions.get_mut(ARN).unwrap().1 =
-        history(&["ExecutionStarted", "TaskScheduled"]);
+    world.state().executions.get_mut(ARN).unwrap().1 = history(&["ExecutionStarted", "TaskScheduled"]);
     world.state().calls.clear();
     for _ in 0..6 * 60 {
         world.pass(MINUTE);
@@ -222,10 +171,7 @@ async fn a_late_tasker_meets_a_row_given_up_and_withdraws() {
         assert_eq!(world.reconcile().await, json!({"givenUp": 1}));
     });
     let error = world.tasker(&task("token-1")).await.unwrap_err();
-    assert_eq!(
-        (error.name(), status(&world).as_str()),
-        ("SubmitInterrupted", "ABORTED")
-    );
+    assert_eq!((error.name(), status(&world).as_str()), ("SubmitInterrupted", "ABORTED"));
     assert_eq!(world.answers()[0].1.as_deref(), Some("SubmitInterrupted"));
 }
 
@@ -236,13 +182,7 @@ async fn locks_of_ended_statements_are_freed_and_others_left() {
     world.tasker(&singleton).await.unwrap();
     world.pass(2 * MINUTE);
     world.reconcile().await;
-    let lock = world
-        .state()
-        .locks
-        .values()
-        .next()
-        .expect("still held")
-        .clone();
+    let lock = world.state().locks.values().next().expect("still held").clone();
     world.complete(&world.end_all()).await;
     assert!(world.state().locks.is_empty());
     world.state().locks.insert(lock.key.clone(), lock);
@@ -265,11 +205,7 @@ async fn one_failing_row_never_stops_the_others() {
     ] {
         world.fail(call, When::Before, failure(kind, "x", ""));
     }
-    world.fail(
-        "rows.open",
-        When::Before,
-        failure(FailureKind::Throttled, "x", ""),
-    );
+    world.fail("rows.open", When::Before, failure(FailureKind::Throttled, "x", ""));
     let summary = world.reconcile().await;
     assert!(summary["failed"].as_u64().unwrap() >= 3, "{summary}");
     assert!(world.answers().len() >= 10, "{summary}");
@@ -283,13 +219,7 @@ async fn no_row_is_begun_when_the_time_is_nearly_over() {
     world.end_all();
     world.pass(2 * MINUTE);
     let deadline = world.state().now + 1_000;
-    let summary = reconciler_function::handle(
-        &world.ports(),
-        &World::settings().common,
-        &json!({}),
-        deadline,
-    )
-    .await
-    .unwrap();
+    let summary =
+        reconciler_function::handle(&world.ports(), &World::settings().common, &json!({}), deadline).await.unwrap();
     assert_eq!(summary, json!({"skipped": 1}));
 }

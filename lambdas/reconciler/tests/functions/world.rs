@@ -70,28 +70,14 @@ pub struct World {
 }
 
 pub fn failure(kind: FailureKind, code: &str, message: &str) -> Failure {
-    Failure {
-        service: "test",
-        kind,
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
+    Failure { service: "test", kind, code: code.to_owned(), message: message.to_owned() }
 }
 
 impl World {
     pub fn new() -> Self {
-        let state = State {
-            now: 1_000 * HOUR,
-            ..State::default()
-        };
-        let world = Self {
-            state: Arc::new(Mutex::new(state)),
-            cut: Arc::new(Notify::new()),
-        };
-        world
-            .state()
-            .executions
-            .insert(ARN.to_owned(), (Execution::Running, Vec::new()));
+        let state = State { now: 1_000 * HOUR, ..State::default() };
+        let world = Self { state: Arc::new(Mutex::new(state)), cut: Arc::new(Notify::new()) };
+        world.state().executions.insert(ARN.to_owned(), (Execution::Running, Vec::new()));
         world
     }
 
@@ -115,18 +101,10 @@ impl World {
 
     pub fn settings() -> TaskerSettings {
         let target = |name: &str| {
-            Target::from_json(
-                &json!({"clusterIdentifier": name, "database": "dev", "dbUser": "loader"}),
-                "t",
-            )
-            .unwrap()
+            Target::from_json(&json!({"clusterIdentifier": name, "database": "dev", "dbUser": "loader"}), "t").unwrap()
         };
         TaskerSettings {
-            common: Settings {
-                stack: STACK.to_owned(),
-                grace_ms: MINUTE,
-                retention_days: 90,
-            },
+            common: Settings { stack: STACK.to_owned(), grace_ms: MINUTE, retention_days: 90 },
             target: target("main"),
             allowed: vec![target("other")],
             audit_sql_text: false,
@@ -143,11 +121,8 @@ impl World {
 
     /// Delivers bodies as one batch; which of them come back.
     pub async fn complete(&self, bodies: &[String]) -> Vec<usize> {
-        let records: Vec<Value> = bodies
-            .iter()
-            .enumerate()
-            .map(|(n, body)| json!({"messageId": n.to_string(), "body": body}))
-            .collect();
+        let records: Vec<Value> =
+            bodies.iter().enumerate().map(|(n, body)| json!({"messageId": n.to_string(), "body": body})).collect();
         let deadline = self.state().now + MINUTE;
         let answer = completion_function::handle(
             &self.ports(),
@@ -158,17 +133,13 @@ impl World {
         .await
         .unwrap();
         let failed = answer["batchItemFailures"].as_array().unwrap().iter();
-        let mut failed: Vec<usize> = failed
-            .map(|f| f["itemIdentifier"].as_str().unwrap().parse().unwrap())
-            .collect();
+        let mut failed: Vec<usize> = failed.map(|f| f["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect();
         failed.sort_unstable();
         failed
     }
 
     pub async fn reconcile(&self) -> Value {
-        self.reconcile_with(&json!({"source": "aws.events"}))
-            .await
-            .unwrap()
+        self.reconcile_with(&json!({"source": "aws.events"})).await.unwrap()
     }
 
     pub async fn reconcile_with(&self, event: &Value) -> Result<Value, statement::Error> {
@@ -187,20 +158,13 @@ impl World {
         tokio::pin!(notified);
         notified.as_mut().enable();
         tokio::pin!(run);
-        let cut = matches!(
-            futures::future::select(run, notified).await,
-            futures::future::Either::Right(_)
-        );
+        let cut = matches!(futures::future::select(run, notified).await, futures::future::Either::Right(_));
         self.state().cut = None;
         cut
     }
 
     pub fn fail(&self, call: &str, when: When, failure: Failure) {
-        self.state()
-            .failures
-            .entry(call.to_owned())
-            .or_default()
-            .push_back((when, failure));
+        self.state().failures.entry(call.to_owned()).or_default().push_back((when, failure));
     }
 
     /// Runs `hook` once, in the middle of the next such call.
@@ -209,11 +173,7 @@ impl World {
         F: Future<Output = ()> + Send + 'static,
     {
         let hook: Hook = Box::new(move |world| Box::pin(hook(world)));
-        self.state()
-            .hooks
-            .entry(call.to_owned())
-            .or_default()
-            .push((when, hook));
+        self.state().hooks.entry(call.to_owned()).or_default().push((when, hook));
     }
 
     pub fn pass(&self, ms: i64) {
@@ -224,10 +184,7 @@ impl World {
     pub fn end(&self, id: &str, status: &str, error: Option<&str>) -> String {
         let mut state = self.state();
         let statement = state.statements.iter_mut().find(|s| s.id == id).unwrap();
-        if !matches!(
-            statement.description.status.as_str(),
-            "FINISHED" | "FAILED" | "ABORTED"
-        ) {
+        if !matches!(statement.description.status.as_str(), "FINISHED" | "FAILED" | "ABORTED") {
             statement.description.status = status.to_owned();
             statement.description.error = error.map(str::to_owned);
             statement.description.rows = Some(3);
@@ -239,15 +196,8 @@ impl World {
     }
 
     pub fn end_all(&self) -> Vec<String> {
-        let ids: Vec<String> = self
-            .state()
-            .statements
-            .iter()
-            .map(|s| s.id.clone())
-            .collect();
-        ids.iter()
-            .map(|id| self.end(id, "FINISHED", None))
-            .collect()
+        let ids: Vec<String> = self.state().statements.iter().map(|s| s.id.clone()).collect();
+        ids.iter().map(|id| self.end(id, "FINISHED", None)).collect()
     }
 
     pub fn row(&self) -> Row {
@@ -270,11 +220,7 @@ impl World {
     }
 
     /// Every call of a port goes through here: `effect` is what it does.
-    async fn call<T: Send>(
-        &self,
-        name: &str,
-        effect: impl FnOnce(&mut State) -> Outcome<T> + Send,
-    ) -> Outcome<T> {
+    async fn call<T: Send>(&self, name: &str, effect: impl FnOnce(&mut State) -> Outcome<T> + Send) -> Outcome<T> {
         let n = {
             let mut state = self.state();
             state.calls.push(name.to_owned());
@@ -304,12 +250,7 @@ impl World {
         }
         let mut state = self.state();
         let failures = state.failures.get_mut(name);
-        match failures.and_then(|f| {
-            f.front()
-                .is_some_and(|(w, _)| *w == when)
-                .then(|| f.pop_front())
-                .flatten()
-        }) {
+        match failures.and_then(|f| f.front().is_some_and(|(w, _)| *w == when).then(|| f.pop_front()).flatten()) {
             Some((_, failure)) => Err(failure),
             None => Ok(()),
         }
@@ -328,8 +269,7 @@ pub fn event_body(name: &str, id: &str, status: &str) -> String {
 #[async_trait]
 impl Rows for World {
     async fn get(&self, key: &str) -> Outcome<Option<Row>> {
-        self.call("rows.get", |state| Ok(state.rows.get(key).cloned()))
-            .await
+        self.call("rows.get", |state| Ok(state.rows.get(key).cloned())).await
     }
 
     async fn put(&self, row: &Row, lock: LockChange<'_>) -> Outcome<Written> {
@@ -344,20 +284,9 @@ impl Rows for World {
                 return Ok(Written::RowChanged);
             }
             // The invariants of every row that is ever written.
-            assert_eq!(
-                row.open_since.is_none(),
-                row.closed(),
-                "in the index exactly while something is owed: {row:?}"
-            );
-            assert_eq!(
-                row.expires_at.is_some(),
-                row.closed(),
-                "a TTL exactly when closed: {row:?}"
-            );
-            assert!(
-                row.closed() || row.sealed.is_some() == row.owes_answer(),
-                "{row:?}"
-            );
+            assert_eq!(row.open_since.is_none(), row.closed(), "in the index exactly while something is owed: {row:?}");
+            assert_eq!(row.expires_at.is_some(), row.closed(), "a TTL exactly when closed: {row:?}");
+            assert!(row.closed() || row.sealed.is_some() == row.owes_answer(), "{row:?}");
             let mine = |l: &Lock, o: &Lock| l.row == o.row && l.attempt == o.attempt;
             match lock {
                 LockChange::Leave => {}
@@ -371,11 +300,7 @@ impl Rows for World {
                     state.locks.insert(lock.key.clone(), lock.clone());
                 }
                 LockChange::Free(lock) => {
-                    if state
-                        .locks
-                        .get(&lock.key)
-                        .is_some_and(|held| mine(held, lock))
-                    {
+                    if state.locks.get(&lock.key).is_some_and(|held| mine(held, lock)) {
                         state.locks.remove(&lock.key);
                     }
                 }
@@ -387,8 +312,7 @@ impl Rows for World {
     }
 
     async fn lock(&self, key: &str) -> Outcome<Option<Lock>> {
-        self.call("rows.lock", |state| Ok(state.locks.get(key).cloned()))
-            .await
+        self.call("rows.lock", |state| Ok(state.locks.get(key).cloned())).await
     }
 
     async fn free(&self, lock: &Lock) -> Outcome<()> {
@@ -403,31 +327,17 @@ impl Rows for World {
 
     async fn open(&self, shard: u8, before: i64) -> Outcome<Vec<String>> {
         self.call("rows.open", |state| {
-            let rows = state
-                .rows
-                .values()
-                .filter(|r| r.open_since.is_some_and(|since| since < before))
-                .map(|r| r.key.clone());
-            let locks = state
-                .locks
-                .values()
-                .filter(|l| l.since < before)
-                .map(|l| l.key.clone());
-            Ok(rows
-                .chain(locks)
-                .filter(|k| key::shard(k) == shard)
-                .collect())
+            let rows =
+                state.rows.values().filter(|r| r.open_since.is_some_and(|since| since < before)).map(|r| r.key.clone());
+            let locks = state.locks.values().filter(|l| l.since < before).map(|l| l.key.clone());
+            Ok(rows.chain(locks).filter(|k| key::shard(k) == shard).collect())
         })
         .await
     }
 
     async fn of_execution(&self, arn: &str, most: usize) -> Outcome<Vec<String>> {
         self.call("rows.of_execution", |state| {
-            let mut rows: Vec<&Row> = state
-                .rows
-                .values()
-                .filter(|r| r.execution_arn.as_deref() == Some(arn))
-                .collect();
+            let mut rows: Vec<&Row> = state.rows.values().filter(|r| r.execution_arn.as_deref() == Some(arn)).collect();
             rows.sort_by_key(|r| std::cmp::Reverse(r.created_at));
             Ok(rows.into_iter().take(most).map(|r| r.key.clone()).collect())
         })
@@ -441,27 +351,14 @@ impl DataApi for World {
         self.call("data.submit", |state| {
             let now = state.now;
             // The API remembers a ClientToken for 8 hours.
-            let known = state
-                .statements
-                .iter()
-                .find(|s| s.token == submission.client_token && now - s.since < 8 * HOUR);
+            let known =
+                state.statements.iter().find(|s| s.token == submission.client_token && now - s.since < 8 * HOUR);
             if let Some(known) = known {
-                return Ok(Submitted {
-                    id: known.id.clone(),
-                    session_id: None,
-                    db_user: None,
-                });
+                return Ok(Submitted { id: known.id.clone(), session_id: None, db_user: None });
             }
             assert!(submission.client_token.len() <= 64);
-            let id = format!(
-                "{:08x}-0000-0000-0000-000000000000",
-                state.statements.len() + 1
-            );
-            let description = Description {
-                id: id.clone(),
-                status: "STARTED".to_owned(),
-                ..Description::default()
-            };
+            let id = format!("{:08x}-0000-0000-0000-000000000000", state.statements.len() + 1);
+            let description = Description { id: id.clone(), status: "STARTED".to_owned(), ..Description::default() };
             state.statements.push(Statement {
                 id: id.clone(),
                 name: submission.statement_name.clone(),
@@ -472,11 +369,7 @@ impl DataApi for World {
                 since: now,
                 kept: true,
             });
-            Ok(Submitted {
-                id,
-                session_id: None,
-                db_user: Some("loader".to_owned()),
-            })
+            Ok(Submitted { id, session_id: None, db_user: Some("loader".to_owned()) })
         })
         .await
     }
@@ -495,8 +388,7 @@ impl DataApi for World {
         self.call("data.result", |state| {
             let (parent, _) = id.split_once(':').unwrap_or((id, ""));
             let found = state.statements.iter().find(|s| s.id == parent && s.kept);
-            let statement = found
-                .ok_or_else(|| failure(FailureKind::NotFound, "ResourceNotFoundException", ""))?;
+            let statement = found.ok_or_else(|| failure(FailureKind::NotFound, "ResourceNotFoundException", ""))?;
             let n: usize = next.map_or(0, |n| n.parse().unwrap());
             let mut page = statement.pages[n].clone();
             page.next = (n + 1 < statement.pages.len()).then(|| (n + 1).to_string());
@@ -508,11 +400,7 @@ impl DataApi for World {
     async fn cancel(&self, id: &str) -> Outcome<bool> {
         self.call("data.cancel", |state| {
             let Some(statement) = state.statements.iter_mut().find(|s| s.id == id && s.kept) else {
-                return Err(failure(
-                    FailureKind::NotFound,
-                    "ResourceNotFoundException",
-                    "",
-                ));
+                return Err(failure(FailureKind::NotFound, "ResourceNotFoundException", ""));
             };
             if statement.description.status != "STARTED" {
                 return Err(failure(
@@ -529,16 +417,9 @@ impl DataApi for World {
 
     async fn list(&self, prefix: &str) -> Outcome<Vec<Listed>> {
         self.call("data.list", |state| {
-            let found = state
-                .statements
-                .iter()
-                .filter(|s| s.kept && s.name.starts_with(prefix));
+            let found = state.statements.iter().filter(|s| s.kept && s.name.starts_with(prefix));
             Ok(found
-                .map(|s| Listed {
-                    id: s.id.clone(),
-                    name: s.name.clone(),
-                    status: s.description.status.clone(),
-                })
+                .map(|s| Listed { id: s.id.clone(), name: s.name.clone(), status: s.description.status.clone() })
                 .collect())
         })
         .await
@@ -557,11 +438,7 @@ impl Tasks for World {
             }
             assert!(output.len() <= 262_144);
             state.closed_tokens.insert(token.to_owned());
-            state.answers.push((
-                token.to_owned(),
-                None,
-                serde_json::from_str(output).unwrap(),
-            ));
+            state.answers.push((token.to_owned(), None, serde_json::from_str(output).unwrap()));
             Ok(Answered::Sent)
         })
         .await
@@ -573,40 +450,20 @@ impl Tasks for World {
                 return Ok(Answered::Gone);
             }
             assert!(cause.len() <= 32_768 && error.len() <= 256);
-            state.answers.push((
-                token.to_owned(),
-                Some(error.to_owned()),
-                serde_json::from_str(cause).unwrap(),
-            ));
+            state.answers.push((token.to_owned(), Some(error.to_owned()), serde_json::from_str(cause).unwrap()));
             Ok(Answered::Sent)
         })
         .await
     }
 
     async fn execution(&self, arn: &str) -> Outcome<Execution> {
-        self.call("tasks.execution", |state| {
-            Ok(state
-                .executions
-                .get(arn)
-                .map_or(Execution::Missing, |(e, _)| *e))
-        })
-        .await
+        self.call("tasks.execution", |state| Ok(state.executions.get(arn).map_or(Execution::Missing, |(e, _)| *e)))
+            .await
     }
 
-    async fn history(
-        &self,
-        arn: &str,
-        _next: Option<&str>,
-    ) -> Outcome<(Vec<HistoryEvent>, Option<String>)> {
+    async fn history(&self, arn: &str, _next: Option<&str>) -> Outcome<(Vec<HistoryEvent>, Option<String>)> {
         self.call("tasks.history", |state| {
-            Ok((
-                state
-                    .executions
-                    .get(arn)
-                    .map(|(_, h)| h.clone())
-                    .unwrap_or_default(),
-                None,
-            ))
+            Ok((state.executions.get(arn).map(|(_, h)| h.clone()).unwrap_or_default(), None))
         })
         .await
     }
@@ -627,11 +484,7 @@ impl Queue for World {
 impl Assets for World {
     async fn script(&self, key: &str) -> Outcome<String> {
         self.call("assets.script", |state| {
-            state
-                .scripts
-                .get(key)
-                .cloned()
-                .ok_or_else(|| failure(FailureKind::NotFound, "NoSuchKey", ""))
+            state.scripts.get(key).cloned().ok_or_else(|| failure(FailureKind::NotFound, "NoSuchKey", ""))
         })
         .await
     }
@@ -666,9 +519,7 @@ impl Responses for World {
     async fn put(&self, url: &str, body: &str) -> Outcome<Answered> {
         self.call("responses.put", |state| {
             assert!(body.len() <= 4_096);
-            state
-                .responses
-                .push((url.to_owned(), serde_json::from_str(body).unwrap()));
+            state.responses.push((url.to_owned(), serde_json::from_str(body).unwrap()));
             Ok(Answered::Sent)
         })
         .await

@@ -89,18 +89,13 @@ impl Bus {
             Some("DISABLED") => false,
             Some(other) => return Err(read.error("State", &format!("cannot be {other}"))),
         };
-        if read
-            .text("EventBusName")?
-            .is_some_and(|bus| bus.rsplit('/').next() != Some("default"))
-        {
+        if read.text("EventBusName")?.is_some_and(|bus| bus.rsplit('/').next() != Some("default")) {
             return Err(read.error("EventBusName", "can only be default in the local cloud"));
         }
         let pattern = match read.value("EventPattern") {
             None => None,
             Some(value) => {
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), ToOwned::to_owned);
+                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
                 Some((Pattern::parse(value)?, text))
             }
         };
@@ -120,10 +115,7 @@ impl Bus {
         if targets.len() > MAX_TARGETS {
             return Err(read.error("Targets", &format!("may be {MAX_TARGETS}")));
         }
-        let targets = targets
-            .iter()
-            .map(Target::read)
-            .collect::<Result<Vec<_>, _>>()?;
+        let targets = targets.iter().map(Target::read).collect::<Result<Vec<_>, _>>()?;
         read.accept(&["Name", "Tags"]);
         read.end()?;
         let rule = Arc::new(Rule {
@@ -134,19 +126,10 @@ impl Bus {
             schedule: schedule.clone(),
             targets,
         });
-        self.shared
-            .rules()
-            .insert(name.to_owned(), Arc::clone(&rule));
+        self.shared.rules().insert(name.to_owned(), Arc::clone(&rule));
         if let (true, Some((schedule, _))) = (enabled, schedule) {
-            let ticking = tick(
-                Arc::downgrade(&self.shared),
-                self.shared.clock,
-                rule,
-                schedule,
-            );
-            self.shared
-                .tasks()
-                .push(tokio::spawn(ticking).abort_handle());
+            let ticking = tick(Arc::downgrade(&self.shared), self.shared.clock, rule, schedule);
+            self.shared.tasks().push(tokio::spawn(ticking).abort_handle());
         }
         Ok(())
     }
@@ -252,15 +235,10 @@ impl Bus {
     fn entry(&self, entry: &Value) -> Result<String, ApiError> {
         let mut read = Request::of("events", "PutEvents entry", entry)?;
         let mut text = |name: &'static str| {
-            read.text(name)?
-                .filter(|text| !text.is_empty())
-                .map(ToOwned::to_owned)
-                .ok_or_else(|| {
-                    let text = format!(
-                        "Parameter {name} is not valid. Reason: {name} is a required argument."
-                    );
-                    ApiError::new(400, "InvalidArgument", text)
-                })
+            read.text(name)?.filter(|text| !text.is_empty()).map(ToOwned::to_owned).ok_or_else(|| {
+                let text = format!("Parameter {name} is not valid. Reason: {name} is a required argument.");
+                ApiError::new(400, "InvalidArgument", text)
+            })
         };
         let (source, kind, detail) = (text("Source")?, text("DetailType")?, text("Detail")?);
         default_bus(&mut read)?;
@@ -268,9 +246,7 @@ impl Bus {
         let time = match read.value("Time") {
             None => None,
             Some(time) => {
-                let seconds = time
-                    .as_f64()
-                    .ok_or_else(|| read.wrong_type("Time", "a number"))?;
+                let seconds = time.as_f64().ok_or_else(|| read.wrong_type("Time", "a number"))?;
                 #[allow(clippy::cast_possible_truncation)] // Far below 2^63 milliseconds.
                 let millis = (seconds * 1000.0) as i64;
                 DateTime::from_timestamp_millis(millis)
@@ -282,8 +258,8 @@ impl Bus {
             let text = "Not authorized for the source.";
             return Err(ApiError::new(400, "NotAuthorizedForSourceException", text));
         }
-        let detail: Map<String, Value> = serde_json::from_str(&detail)
-            .map_err(|_| ApiError::new(400, "MalformedDetail", "Detail is malformed."))?;
+        let detail: Map<String, Value> =
+            serde_json::from_str(&detail).map_err(|_| ApiError::new(400, "MalformedDetail", "Detail is malformed."))?;
         let id = Uuid::new_v4().to_string();
         let mut event = json!({
             "id": id,
@@ -302,12 +278,7 @@ impl Bus {
 
 #[async_trait]
 impl Service for Bus {
-    async fn call(
-        &self,
-        operation: &str,
-        _caller: &Caller,
-        body: Value,
-    ) -> Result<Value, ApiError> {
+    async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
         self.answer(operation, &body)
     }
 }
@@ -331,10 +302,7 @@ impl Shared {
     }
 
     fn arn(&self, rule: &str) -> String {
-        format!(
-            "arn:{PARTITION}:events:{}:{ACCOUNT}:rule/{rule}",
-            self.region
-        )
+        format!("arn:{PARTITION}:events:{}:{ACCOUNT}:rule/{rule}", self.region)
     }
 
     fn described(&self, rule: &Rule) -> Value {
@@ -361,10 +329,7 @@ impl Shared {
                 ("version", json!("0")),
                 ("id", json!(Uuid::new_v4().to_string())),
                 ("account", json!(ACCOUNT)),
-                (
-                    "time",
-                    json!(now.to_rfc3339_opts(SecondsFormat::Secs, true)),
-                ),
+                ("time", json!(now.to_rfc3339_opts(SecondsFormat::Secs, true))),
                 ("region", json!(self.region)),
                 ("resources", json!([])),
                 ("detail", json!({})),

@@ -89,10 +89,7 @@ impl Pattern {
     }
 
     fn object(map: &Map<String, Value>) -> Result<Self, ApiError> {
-        let mut pattern = Self {
-            fields: Vec::new(),
-            alternatives: Vec::new(),
-        };
+        let mut pattern = Self { fields: Vec::new(), alternatives: Vec::new() };
         for (name, value) in map {
             match value {
                 Value::Array(list) if name == "$or" => {
@@ -109,9 +106,7 @@ impl Pattern {
                     return Err(invalid(format!("{name} is empty")));
                 }
                 Value::Object(below) => {
-                    pattern
-                        .fields
-                        .push((name.clone(), Node::Below(Self::object(below)?)));
+                    pattern.fields.push((name.clone(), Node::Below(Self::object(below)?)));
                 }
                 Value::Array(list) if list.is_empty() => {
                     return Err(invalid(format!("{name} is an empty list")));
@@ -137,10 +132,7 @@ impl Pattern {
                 None => pattern.matches(&Value::Null),
             },
             Node::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.matches(below(name))),
-        }) && self
-            .alternatives
-            .iter()
-            .all(|any| any.iter().any(|pattern| pattern.matches(event)))
+        }) && self.alternatives.iter().all(|any| any.iter().any(|pattern| pattern.matches(event)))
     }
 }
 
@@ -187,21 +179,17 @@ impl Matcher {
         match (self, value) {
             (_, Value::Object(_)) => false,
             // Numbers are compared as they are written.
-            (Self::Exactly(Value::Number(wanted)), Value::Number(number)) => {
-                wanted.to_string() == number.to_string()
-            }
+            (Self::Exactly(Value::Number(wanted)), Value::Number(number)) => wanted.to_string() == number.to_string(),
             (Self::Exactly(wanted), value) => wanted == value,
             (Self::Text(text), Value::String(value)) => text.matches(value),
             (Self::AnythingBut(others), value) => !others.iter().any(|other| other.one(value)),
             (Self::Numeric(bounds), Value::Number(number)) => {
                 let number = number.as_f64().unwrap_or(f64::NAN);
-                bounds
-                    .iter()
-                    .all(|(comparison, bound)| comparison.holds(number, *bound))
+                bounds.iter().all(|(comparison, bound)| comparison.holds(number, *bound))
             }
-            (Self::Cidr { network, bits }, Value::String(address)) => address
-                .parse()
-                .is_ok_and(|address| same_network(*network, address, *bits)),
+            (Self::Cidr { network, bits }, Value::String(address)) => {
+                address.parse().is_ok_and(|address| same_network(*network, address, *bits))
+            }
             _ => false,
         }
     }
@@ -219,15 +207,9 @@ impl Text {
             other => Some((other.as_str()?.to_owned(), Case::Sensitive)),
         };
         match operator {
-            "prefix" => cased()
-                .map(|(text, case)| Self::Prefix(text, case))
-                .ok_or_else(wrong),
-            "suffix" => cased()
-                .map(|(text, case)| Self::Suffix(text, case))
-                .ok_or_else(wrong),
-            "equals-ignore-case" => text()
-                .map(|text| Self::EqualsIgnoreCase(text.to_lowercase()))
-                .ok_or_else(wrong),
+            "prefix" => cased().map(|(text, case)| Self::Prefix(text, case)).ok_or_else(wrong),
+            "suffix" => cased().map(|(text, case)| Self::Suffix(text, case)).ok_or_else(wrong),
+            "equals-ignore-case" => text().map(|text| Self::EqualsIgnoreCase(text.to_lowercase())).ok_or_else(wrong),
             "wildcard" => {
                 let text = text().ok_or_else(wrong)?;
                 if text.contains("**") {
@@ -338,9 +320,7 @@ fn same_network(network: IpAddr, address: IpAddr, bits: u32) -> bool {
             let wide = |address: std::net::Ipv4Addr| u128::from(u32::from(address));
             prefix(wide(one), 32) == prefix(wide(two), 32)
         }
-        (IpAddr::V6(one), IpAddr::V6(two)) => {
-            prefix(u128::from(one), 128) == prefix(u128::from(two), 128)
-        }
+        (IpAddr::V6(one), IpAddr::V6(two)) => prefix(u128::from(one), 128) == prefix(u128::from(two), 128),
         _ => false,
     }
 }
@@ -396,56 +376,23 @@ mod tests {
         for (pattern, matches) in [
             (json!({"source": ["aws.states", "aws.redshift-data"]}), true),
             (json!({"source": ["aws.states"]}), false),
-            (
-                json!({"detail": {"statementName": [{"prefix": "prod/"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"prefix": "prod-eu/"}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"statementName": [{"prefix": {"equals-ignore-case": "PROD/"}}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"suffix": ".1"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"suffix": ".2"}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"statementName": [{"equals-ignore-case": "PROD/ABC.1"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"wildcard": "prod/*.1"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"wildcard": "*b*1"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"wildcard": "p*x*1"}]}}),
-                false,
-            ),
+            (json!({"detail": {"statementName": [{"prefix": "prod/"}]}}), true),
+            (json!({"detail": {"statementName": [{"prefix": "prod-eu/"}]}}), false),
+            (json!({"detail": {"statementName": [{"prefix": {"equals-ignore-case": "PROD/"}}]}}), true),
+            (json!({"detail": {"statementName": [{"suffix": ".1"}]}}), true),
+            (json!({"detail": {"statementName": [{"suffix": ".2"}]}}), false),
+            (json!({"detail": {"statementName": [{"equals-ignore-case": "PROD/ABC.1"}]}}), true),
+            (json!({"detail": {"statementName": [{"wildcard": "prod/*.1"}]}}), true),
+            (json!({"detail": {"statementName": [{"wildcard": "*b*1"}]}}), true),
+            (json!({"detail": {"statementName": [{"wildcard": "p*x*1"}]}}), false),
             (json!({"detail": {"rows": [5]}}), true),
             (json!({"detail": {"rows": ["5"]}}), false),
             (json!({"detail": {"rows": [5.0]}}), false),
-            (
-                json!({"detail": {"rows": [{"numeric": [">", 0, "<=", 5]}]}}),
-                true,
-            ),
+            (json!({"detail": {"rows": [{"numeric": [">", 0, "<=", 5]}]}}), true),
             (json!({"detail": {"rows": [{"numeric": ["=", 5]}]}}), true),
             (json!({"detail": {"rows": [{"numeric": ["<", 5]}]}}), false),
             (json!({"detail": {"zero": [{"numeric": [">=", 0]}]}}), true),
-            (
-                json!({"detail": {"statementName": [{"numeric": ["=", 5]}]}}),
-                false,
-            ),
+            (json!({"detail": {"statementName": [{"numeric": ["=", 5]}]}}), false),
             (json!({"detail": {"flag": [true]}}), true),
             (json!({"detail": {"nothing": [null]}}), true),
             (json!({"detail": {"absent": [null]}}), false),
@@ -455,71 +402,25 @@ mod tests {
             (json!({"absent": {"below": [{"exists": false}]}}), true),
             (json!({"detail": {"rows": [{"exists": false}]}}), false),
             (json!({"detail": [{"exists": true}]}), false),
-            (
-                json!({"detail": {"statementName": [{"anything-but": "x"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"statementName": [{"anything-but": ["x", "prod/abc.1"]}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"rows": [{"anything-but": [4, 5]}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"absent": [{"anything-but": "x"}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"statementName": [{"anything-but": {"prefix": "prod/"}}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"statementName": [{"anything-but": {"suffix": [".2", ".3"]}}]}}),
-                true,
-            ),
+            (json!({"detail": {"statementName": [{"anything-but": "x"}]}}), true),
+            (json!({"detail": {"statementName": [{"anything-but": ["x", "prod/abc.1"]}]}}), false),
+            (json!({"detail": {"rows": [{"anything-but": [4, 5]}]}}), false),
+            (json!({"detail": {"absent": [{"anything-but": "x"}]}}), false),
+            (json!({"detail": {"statementName": [{"anything-but": {"prefix": "prod/"}}]}}), false),
+            (json!({"detail": {"statementName": [{"anything-but": {"suffix": [".2", ".3"]}}]}}), true),
             (json!({"detail": {"tags": ["b", "c"]}}), true),
             (json!({"detail": {"tags": ["c"]}}), false),
             (json!({"detail": {"none": [{"exists": false}]}}), true),
-            (
-                json!({"detail": {"steps": {"name": ["x"], "state": ["DONE"]}}}),
-                true,
-            ),
-            (
-                json!({"detail": {"steps": {"name": ["x"], "state": ["OPEN"]}}}),
-                false,
-            ),
-            (
-                json!({"detail": {"address": [{"cidr": "10.0.0.0/22"}]}}),
-                true,
-            ),
-            (
-                json!({"detail": {"address": [{"cidr": "10.0.0.0/24"}]}}),
-                false,
-            ),
-            (
-                json!({"detail": {"address": [{"cidr": "0.0.0.0/0"}]}}),
-                true,
-            ),
-            (
-                json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [5]}}]}),
-                true,
-            ),
-            (
-                json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [6]}}]}),
-                false,
-            ),
-            (
-                json!({"source": ["x"], "$or": [{"detail": {"rows": [5]}}, {"a": ["b"]}]}),
-                false,
-            ),
+            (json!({"detail": {"steps": {"name": ["x"], "state": ["DONE"]}}}), true),
+            (json!({"detail": {"steps": {"name": ["x"], "state": ["OPEN"]}}}), false),
+            (json!({"detail": {"address": [{"cidr": "10.0.0.0/22"}]}}), true),
+            (json!({"detail": {"address": [{"cidr": "10.0.0.0/24"}]}}), false),
+            (json!({"detail": {"address": [{"cidr": "0.0.0.0/0"}]}}), true),
+            (json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [5]}}]}), true),
+            (json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [6]}}]}), false),
+            (json!({"source": ["x"], "$or": [{"detail": {"rows": [5]}}, {"a": ["b"]}]}), false),
         ] {
-            assert_eq!(
-                Pattern::parse(&pattern).unwrap().matches(&event),
-                matches,
-                "{pattern}"
-            );
+            assert_eq!(Pattern::parse(&pattern).unwrap().matches(&event), matches, "{pattern}");
         }
         let text = json!(r#"{"source":["aws.redshift-data"]}"#);
         assert!(Pattern::parse(&text).unwrap().matches(&event));
@@ -530,23 +431,14 @@ mod tests {
         for (pattern, named) in [
             (json!({}), "empty"),
             (json!("{"), "EOF"),
-            (
-                json!({"source": "x"}),
-                "source must be an object or an array",
-            ),
+            (json!({"source": "x"}), "source must be an object or an array"),
             (json!({"source": []}), "empty list"),
             (json!({"source": [{"glob": "x"}]}), "glob"),
             (json!({"source": [{"anything-but": {"glob": "x"}}]}), "glob"),
             (json!({"source": [{"prefix": 5}]}), "prefix"),
-            (
-                json!({"source": [{"prefix": "a", "suffix": "b"}]}),
-                "exactly one operator",
-            ),
+            (json!({"source": [{"prefix": "a", "suffix": "b"}]}), "exactly one operator"),
             (json!({"source": [{"numeric": ["~", 5]}]}), "numeric"),
-            (
-                json!({"source": [{"numeric": [">", 5, "<", 1]}]}),
-                "numeric",
-            ),
+            (json!({"source": [{"numeric": [">", 5, "<", 1]}]}), "numeric"),
             (json!({"source": [{"exists": "yes"}]}), "exists"),
             (json!({"source": [{"cidr": "10.0.0.0/33"}]}), "cidr"),
             (json!({"source": [{"wildcard": "a**b"}]}), "wildcard"),

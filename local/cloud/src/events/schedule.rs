@@ -37,19 +37,13 @@ enum DaySet {
     NthOfWeek(u32, u32),
 }
 
-const MONTHS: [&str; 12] = [
-    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-];
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Schedule {
     /// Reads `rate(…)` or `cron(…)`; `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let inside = |name: &str| {
-            text.strip_prefix(name)?
-                .strip_prefix('(')?
-                .strip_suffix(')')
-        };
+        let inside = |name: &str| text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
         if let Some(rate) = inside("rate") {
             let (count, unit) = rate.split_once(' ')?;
             let count = count.parse::<i64>().ok().filter(|count| *count > 0)?;
@@ -141,9 +135,7 @@ fn next_month(date: NaiveDate) -> Option<NaiveDate> {
 }
 
 fn last_day(date: NaiveDate) -> u32 {
-    next_month(date)
-        .and_then(|next| next.pred_opt())
-        .map_or(31, |last| last.day())
+    next_month(date).and_then(|next| next.pred_opt()).map_or(31, |last| last.day())
 }
 
 /// The weekday nearest to a day without leaving its month.
@@ -174,10 +166,7 @@ fn days_of_week(text: &str) -> Option<DaySet> {
         return Some(DaySet::OfWeek(vec![7]));
     }
     if let Some((day, nth)) = text.split_once('#') {
-        return Some(DaySet::NthOfWeek(
-            number(day, 1, 7, &WEEKDAYS)?,
-            number(nth, 1, 5, &[])?,
-        ));
+        return Some(DaySet::NthOfWeek(number(day, 1, 7, &WEEKDAYS)?, number(nth, 1, 5, &[])?));
     }
     match text.strip_suffix('L') {
         Some(day) => number(day, 1, 7, &WEEKDAYS).map(DaySet::LastOfWeek),
@@ -195,10 +184,7 @@ fn set(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
         };
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (least, most),
-            Some((from, to)) => (
-                number(from, least, most, names)?,
-                number(to, least, most, names)?,
-            ),
+            Some((from, to)) => (number(from, least, most, names)?, number(to, least, most, names)?),
             None => {
                 let one = number(range, least, most, names)?;
                 // `5/10` means from 5 on.
@@ -219,15 +205,10 @@ fn set(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
 }
 
 fn number(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u32> {
-    let named = names
-        .iter()
-        .position(|name| name.eq_ignore_ascii_case(text));
+    let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
     let number = match named {
         Some(at) => u32::try_from(at).ok()? + least,
-        None => text
-            .parse()
-            .ok()
-            .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?,
+        None => text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?,
     };
     (least..=most).contains(&number).then_some(number)
 }
@@ -239,94 +220,28 @@ mod tests {
     #[test]
     fn times_that_follow() {
         for (expression, last, next) in [
-            (
-                "rate(1 minute)",
-                "2026-01-31T23:59:30Z",
-                "2026-02-01T00:00:30Z",
-            ),
-            (
-                "rate(12 hours)",
-                "2026-01-01T00:00:00Z",
-                "2026-01-01T12:00:00Z",
-            ),
-            (
-                "rate(7 days)",
-                "2026-01-01T00:00:00Z",
-                "2026-01-08T00:00:00Z",
-            ),
-            (
-                "cron(0 12 * * ? *)",
-                "2026-01-01T12:00:00Z",
-                "2026-01-02T12:00:00Z",
-            ),
-            (
-                "cron(0 12 * * ? *)",
-                "2026-01-01T11:59:59Z",
-                "2026-01-01T12:00:00Z",
-            ),
-            (
-                "cron(0/15 * * * ? *)",
-                "2026-01-01T00:07:00Z",
-                "2026-01-01T00:15:00Z",
-            ),
-            (
-                "cron(5/20 8-9 ? * MON-FRI *)",
-                "2026-01-02T09:45:00Z",
-                "2026-01-05T08:05:00Z",
-            ),
-            (
-                "cron(0 8 1 * ? *)",
-                "2026-01-01T08:00:00Z",
-                "2026-02-01T08:00:00Z",
-            ),
-            (
-                "cron(0 0 L * ? *)",
-                "2028-02-01T00:00:00Z",
-                "2028-02-29T00:00:00Z",
-            ),
-            (
-                "cron(0 0 29 FEB ? *)",
-                "2026-01-01T00:00:00Z",
-                "2028-02-29T00:00:00Z",
-            ),
-            (
-                "cron(0 10 ? * 6L *)",
-                "2026-01-01T00:00:00Z",
-                "2026-01-30T10:00:00Z",
-            ),
-            (
-                "cron(0 10 ? * TUE#2 *)",
-                "2026-01-01T00:00:00Z",
-                "2026-01-13T10:00:00Z",
-            ),
+            ("rate(1 minute)", "2026-01-31T23:59:30Z", "2026-02-01T00:00:30Z"),
+            ("rate(12 hours)", "2026-01-01T00:00:00Z", "2026-01-01T12:00:00Z"),
+            ("rate(7 days)", "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"),
+            ("cron(0 12 * * ? *)", "2026-01-01T12:00:00Z", "2026-01-02T12:00:00Z"),
+            ("cron(0 12 * * ? *)", "2026-01-01T11:59:59Z", "2026-01-01T12:00:00Z"),
+            ("cron(0/15 * * * ? *)", "2026-01-01T00:07:00Z", "2026-01-01T00:15:00Z"),
+            ("cron(5/20 8-9 ? * MON-FRI *)", "2026-01-02T09:45:00Z", "2026-01-05T08:05:00Z"),
+            ("cron(0 8 1 * ? *)", "2026-01-01T08:00:00Z", "2026-02-01T08:00:00Z"),
+            ("cron(0 0 L * ? *)", "2028-02-01T00:00:00Z", "2028-02-29T00:00:00Z"),
+            ("cron(0 0 29 FEB ? *)", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"),
+            ("cron(0 10 ? * 6L *)", "2026-01-01T00:00:00Z", "2026-01-30T10:00:00Z"),
+            ("cron(0 10 ? * TUE#2 *)", "2026-01-01T00:00:00Z", "2026-01-13T10:00:00Z"),
             // The first of August 2026 is a Saturday; its nearest weekday in the month is Monday the third.
-            (
-                "cron(0 0 1W AUG ? *)",
-                "2026-01-01T00:00:00Z",
-                "2026-08-03T00:00:00Z",
-            ),
+            ("cron(0 0 1W AUG ? *)", "2026-01-01T00:00:00Z", "2026-08-03T00:00:00Z"),
             // The last of May 2026 is a Sunday.
-            (
-                "cron(0 0 31W MAY ? *)",
-                "2026-01-01T00:00:00Z",
-                "2026-05-29T00:00:00Z",
-            ),
-            (
-                "cron(30 4 ? JAN,JUL SUN 2027)",
-                "2026-01-01T00:00:00Z",
-                "2027-01-03T04:30:00Z",
-            ),
-            (
-                "cron(0 0 ? * FRI-MON *)",
-                "2026-01-05T00:00:00Z",
-                "2026-01-09T00:00:00Z",
-            ),
+            ("cron(0 0 31W MAY ? *)", "2026-01-01T00:00:00Z", "2026-05-29T00:00:00Z"),
+            ("cron(30 4 ? JAN,JUL SUN 2027)", "2026-01-01T00:00:00Z", "2027-01-03T04:30:00Z"),
+            ("cron(0 0 ? * FRI-MON *)", "2026-01-05T00:00:00Z", "2026-01-09T00:00:00Z"),
         ] {
             let schedule = Schedule::parse(expression).unwrap_or_else(|| panic!("{expression}"));
             let last: DateTime<Utc> = last.parse().unwrap();
-            let got = schedule
-                .next(last)
-                .unwrap_or_else(|| panic!("{expression} has no next"));
+            let got = schedule.next(last).unwrap_or_else(|| panic!("{expression} has no next"));
             assert_eq!(got, next.parse::<DateTime<Utc>>().unwrap(), "{expression}");
         }
         let past = Schedule::parse("cron(0 0 1 1 ? 2020)").unwrap();

@@ -41,10 +41,7 @@ impl Target {
             Some("lambda") => Kind::Function,
             service => {
                 let service = service.unwrap_or(&arn);
-                return Err(ApiError::not_implemented(
-                    "events",
-                    &format!("a target of {service}"),
-                ));
+                return Err(ApiError::not_implemented("events", &format!("a target of {service}")));
             }
         };
         let input = match (read.text("Input")?, read.text("InputPath")?) {
@@ -73,13 +70,7 @@ impl Target {
             policy.end()?;
         }
         read.end()?;
-        Ok(Self {
-            id,
-            arn,
-            kind,
-            input,
-            dead_letters,
-        })
+        Ok(Self { id, arn, kind, input, dead_letters })
     }
 
     /// What the target gets of an event, as JSON text.
@@ -92,20 +83,12 @@ impl Target {
     }
 
     /// Hands it over.
-    pub(super) async fn send(
-        &self,
-        sqs: &Sqs,
-        lambda: &Lambda,
-        body: &str,
-    ) -> Result<(), ApiError> {
+    pub(super) async fn send(&self, sqs: &Sqs, lambda: &Lambda, body: &str) -> Result<(), ApiError> {
         match self.kind {
             Kind::Queue => sqs.send(&self.arn, body).map(drop),
             Kind::Function => {
                 let payload = Bytes::copy_from_slice(body.as_bytes());
-                lambda
-                    .invoke(&self.arn, InvocationType::Event, payload)
-                    .await
-                    .map(drop)
+                lambda.invoke(&self.arn, InvocationType::Event, payload).await.map(drop)
             }
         }
     }

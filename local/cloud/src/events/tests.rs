@@ -16,11 +16,7 @@ struct Stand {
 }
 
 fn stand() -> Stand {
-    let (trace, faults, logs) = (
-        Trace::default(),
-        Faults::default(),
-        tempfile::tempdir().unwrap(),
-    );
+    let (trace, faults, logs) = (Trace::default(), Faults::default(), tempfile::tempdir().unwrap());
     let sqs = Sqs::new("http://127.0.0.1:1", "us-east-1", trace.clone());
     for name in ["q", "dead"] {
         sqs.create_queue(name, &json!({})).unwrap();
@@ -33,20 +29,8 @@ fn stand() -> Stand {
         identity: Identity::new(),
         trace: trace.clone(),
     });
-    let bus = Bus::start(
-        "us-east-1",
-        sqs.clone(),
-        lambda.unwrap(),
-        faults.clone(),
-        trace.clone(),
-    );
-    Stand {
-        bus,
-        sqs,
-        faults,
-        trace,
-        _logs: logs,
-    }
+    let bus = Bus::start("us-east-1", sqs.clone(), lambda.unwrap(), faults.clone(), trace.clone());
+    Stand { bus, sqs, faults, trace, _logs: logs }
 }
 
 impl Stand {
@@ -60,11 +44,7 @@ impl Stand {
     }
 
     async fn delivered(&self, queue: &str) -> Value {
-        let received = self
-            .sqs
-            .hand_out(queue, 1, Duration::from_secs(100))
-            .await
-            .unwrap();
+        let received = self.sqs.hand_out(queue, 1, Duration::from_secs(100)).await.unwrap();
         let body = received[0].record["body"].as_str().unwrap().to_owned();
         serde_json::from_str(&body).unwrap()
     }
@@ -99,11 +79,7 @@ async fn an_event_reaches_the_targets_of_the_rules_it_matches() {
         assert_eq!(event[member], value, "{member}");
     }
     assert!(event["time"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(
-        stand.sqs.counts("q").unwrap(),
-        (0, 1, 0),
-        "the other event matched no rule"
-    );
+    assert_eq!(stand.sqs.counts("q").unwrap(), (0, 1, 0), "the other event matched no rule");
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,10 +87,7 @@ async fn input_and_input_path() {
     for (target, body) in [
         (json!({"Input": r#"{"a":1}"#}), json!({"a": 1})),
         (json!({"InputPath": "$.detail.state"}), json!("FINISHED")),
-        (
-            json!({"InputPath": "$.detail-type"}),
-            ended("")["detail-type"].clone(),
-        ),
+        (json!({"InputPath": "$.detail-type"}), ended("")["detail-type"].clone()),
         (json!({"InputPath": "$.detail.none"}), Value::Null),
     ] {
         let stand = stand();
@@ -133,48 +106,29 @@ async fn a_refused_event_goes_to_the_targets_dead_letter_queue() {
     });
     stand.rule(finished(), gone).unwrap();
     stand.bus.publish(ended("FINISHED"));
-    let received = stand
-        .sqs
-        .hand_out("dead", 1, Duration::from_secs(100))
-        .await
-        .unwrap();
+    let received = stand.sqs.hand_out("dead", 1, Duration::from_secs(100)).await.unwrap();
     let attributes = &received[0].record["messageAttributes"];
     assert_eq!(attributes["ERROR_CODE"]["stringValue"], "QueueDoesNotExist");
-    assert_eq!(
-        attributes["RULE_ARN"]["stringValue"],
-        "arn:aws:events:us-east-1:000000000000:rule/rule"
-    );
+    assert_eq!(attributes["RULE_ARN"]["stringValue"], "arn:aws:events:us-east-1:000000000000:rule/rule");
 }
 
 #[tokio::test(start_paused = true)]
 async fn schedules_follow_the_clock() {
     let stand = stand();
     let begun = stand.bus.shared.clock.now();
-    stand
-        .rule(json!({"ScheduleExpression": "rate(5 minutes)"}), json!({}))
-        .unwrap();
+    stand.rule(json!({"ScheduleExpression": "rate(5 minutes)"}), json!({})).unwrap();
     for times in 1..=3 {
         let event = loop {
-            let received = stand
-                .sqs
-                .hand_out("q", 1, Duration::from_secs(20))
-                .await
-                .unwrap();
+            let received = stand.sqs.hand_out("q", 1, Duration::from_secs(20)).await.unwrap();
             if let Some(message) = received.first() {
-                stand
-                    .sqs
-                    .take_out("q", std::iter::once(message.receipt.as_str()));
-                break serde_json::from_str::<Value>(message.record["body"].as_str().unwrap())
-                    .unwrap();
+                stand.sqs.take_out("q", std::iter::once(message.receipt.as_str()));
+                break serde_json::from_str::<Value>(message.record["body"].as_str().unwrap()).unwrap();
             }
         };
         assert_eq!(event["source"], "aws.events");
         assert_eq!(event["detail-type"], "Scheduled Event");
         assert_eq!(event["detail"], json!({}));
-        assert_eq!(
-            event["resources"],
-            json!(["arn:aws:events:us-east-1:000000000000:rule/rule"])
-        );
+        assert_eq!(event["resources"], json!(["arn:aws:events:us-east-1:000000000000:rule/rule"]));
         let passed = (stand.bus.shared.clock.now() - begun).num_seconds();
         assert_eq!(passed, times * 300);
     }
@@ -185,28 +139,13 @@ async fn a_disabled_schedule_runs_only_when_fired() {
     let stand = stand();
     let schedule = json!({"ScheduleExpression": "rate(1 minute)", "State": "DISABLED"});
     stand.rule(schedule, json!({})).unwrap();
-    let nothing = stand
-        .sqs
-        .hand_out("q", 1, Duration::from_secs(600))
-        .await
-        .unwrap();
+    let nothing = stand.sqs.hand_out("q", 1, Duration::from_secs(600)).await.unwrap();
     assert_eq!(nothing.len(), 0);
     stand.bus.fire("rule").await.unwrap();
     assert_eq!(stand.sqs.counts("q").unwrap(), (1, 0, 0));
-    assert_eq!(
-        stand.bus.fire("none").await.unwrap_err().code,
-        "ResourceNotFoundException"
-    );
+    assert_eq!(stand.bus.fire("none").await.unwrap_err().code, "ResourceNotFoundException");
     stand.rule(finished(), json!({})).unwrap();
-    assert!(
-        stand
-            .bus
-            .fire("rule")
-            .await
-            .unwrap_err()
-            .message
-            .contains("no schedule")
-    );
+    assert!(stand.bus.fire("rule").await.unwrap_err().message.contains("no schedule"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,59 +170,31 @@ async fn faults_drop_hold_and_double() {
             fates.push(fate);
         }
     }
-    assert_eq!(
-        fates,
-        [
-            Fate::Dropped,
-            Fate::Held,
-            Fate::Duplicated(1),
-            Fate::Released
-        ]
-    );
+    assert_eq!(fates, [Fate::Dropped, Fate::Held, Fate::Duplicated(1), Fate::Released]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn put_events_answers_entry_by_entry() {
     let stand = stand();
-    stand
-        .rule(json!({"EventPattern": {"source": ["mine"]}}), json!({}))
-        .unwrap();
+    stand.rule(json!({"EventPattern": {"source": ["mine"]}}), json!({})).unwrap();
     let body = json!({"Entries": [
         {"Source": "mine", "DetailType": "d", "Detail": "{\"a\":1}", "Resources": ["r"]},
         {"Source": "aws.redshift-data", "DetailType": "d", "Detail": "{}"},
         {"Source": "mine", "DetailType": "d", "Detail": "[]"},
         {"Source": "mine", "Detail": "{}"},
     ]});
-    let answer = stand
-        .bus
-        .call("PutEvents", &Caller::local_user(), body)
-        .await
-        .unwrap();
+    let answer = stand.bus.call("PutEvents", &Caller::local_user(), body).await.unwrap();
     assert_eq!(answer["FailedEntryCount"], 3);
-    let codes: Vec<&Value> = answer["Entries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| &entry["ErrorCode"])
-        .collect();
+    let codes: Vec<&Value> = answer["Entries"].as_array().unwrap().iter().map(|entry| &entry["ErrorCode"]).collect();
     assert_eq!(
         codes,
-        [
-            &Value::Null,
-            &json!("NotAuthorizedForSourceException"),
-            &json!("MalformedDetail"),
-            &json!("InvalidArgument"),
-        ]
+        [&Value::Null, &json!("NotAuthorizedForSourceException"), &json!("MalformedDetail"), &json!("InvalidArgument"),]
     );
     let event = stand.delivered("q").await;
     assert_eq!(event["id"], answer["Entries"][0]["EventId"]);
     assert_eq!(event["resources"], json!(["r"]));
     assert_eq!(stand.sqs.counts("q").unwrap(), (0, 1, 0));
-    let error = stand
-        .bus
-        .call("PutRule", &Caller::local_user(), json!({}))
-        .await
-        .unwrap_err();
+    let error = stand.bus.call("PutRule", &Caller::local_user(), json!({})).await.unwrap_err();
     assert!(error.message.contains("PutRule"));
 }
 
@@ -292,43 +203,15 @@ async fn refusals_are_named() {
     let stand = stand();
     for (properties, target, named) in [
         (json!({}), json!({}), "EventPattern"),
-        (
-            json!({"EventPattern": {"a": [{"glob": "x"}]}}),
-            json!({}),
-            "glob",
-        ),
-        (
-            json!({"ScheduleExpression": "rate(1 minutes)"}),
-            json!({}),
-            "rate(1 minutes)",
-        ),
-        (
-            json!({"EventPattern": {"a": ["b"]}, "EventBusName": "other"}),
-            json!({}),
-            "EventBusName",
-        ),
-        (
-            json!({"EventPattern": {"a": ["b"]}, "Colour": 1}),
-            json!({}),
-            "Colour",
-        ),
-        (
-            finished(),
-            json!({"Arn": "arn:aws:states:us-east-1:000000000000:stateMachine:m"}),
-            "states",
-        ),
-        (
-            finished(),
-            json!({"InputTransformer": {}}),
-            "InputTransformer",
-        ),
+        (json!({"EventPattern": {"a": [{"glob": "x"}]}}), json!({}), "glob"),
+        (json!({"ScheduleExpression": "rate(1 minutes)"}), json!({}), "rate(1 minutes)"),
+        (json!({"EventPattern": {"a": ["b"]}, "EventBusName": "other"}), json!({}), "EventBusName"),
+        (json!({"EventPattern": {"a": ["b"]}, "Colour": 1}), json!({}), "Colour"),
+        (finished(), json!({"Arn": "arn:aws:states:us-east-1:000000000000:stateMachine:m"}), "states"),
+        (finished(), json!({"InputTransformer": {}}), "InputTransformer"),
         (finished(), json!({"InputPath": "$..x"}), "InputPath"),
         (finished(), json!({"Input": "{"}), "Input"),
-        (
-            finished(),
-            json!({"RetryPolicy": {"MaximumRetryAttempts": 186}}),
-            "MaximumRetryAttempts",
-        ),
+        (finished(), json!({"RetryPolicy": {"MaximumRetryAttempts": 186}}), "MaximumRetryAttempts"),
     ] {
         let error = stand.rule(properties, target).unwrap_err();
         assert!(error.message.contains(named), "{error}");

@@ -22,14 +22,9 @@ pub(crate) async fn answer(
     headers: &HeaderMap,
     body: Bytes,
 ) -> (&'static str, Result<Response<Body>, ApiError>) {
-    let rest = path
-        .trim_start_matches("/2015-03-31/functions")
-        .trim_matches('/');
+    let rest = path.trim_start_matches("/2015-03-31/functions").trim_matches('/');
     let mut parts = rest.split('/').map(decoded);
-    let (name, what) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
+    let (name, what) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let qualifier = query
         .into_iter()
         .flat_map(|query| query.split('&'))
@@ -46,29 +41,18 @@ pub(crate) async fn answer(
             ("Invoke", invoke(lambda, name, headers, body).await)
         }
         (&Method::GET, "", "") => {
-            let functions: Vec<Value> = lambda
-                .inner
-                .functions()
-                .values()
-                .map(|function| configuration(function))
-                .collect();
-            (
-                "ListFunctions",
-                json_response(&json!({ "Functions": functions })),
-            )
+            let functions: Vec<Value> =
+                lambda.inner.functions().values().map(|function| configuration(function)).collect();
+            ("ListFunctions", json_response(&json!({ "Functions": functions })))
         }
         (&Method::GET, name, "configuration") => (
             "GetFunctionConfiguration",
-            lambda
-                .inner
-                .find(name)
-                .and_then(|found| json_response(&configuration(&found))),
+            lambda.inner.find(name).and_then(|found| json_response(&configuration(&found))),
         ),
         (&Method::GET, name, "") => (
             "GetFunction",
             lambda.inner.find(name).and_then(|found| {
-                let location =
-                    json!({ "RepositoryType": "local", "Location": found.settings.program });
+                let location = json!({ "RepositoryType": "local", "Location": found.settings.program });
                 json_response(&json!({ "Configuration": configuration(&found), "Code": location }))
             }),
         ),
@@ -79,12 +63,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn invoke(
-    lambda: &Lambda,
-    name: &str,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Response<Body>, ApiError> {
+async fn invoke(lambda: &Lambda, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Response<Body>, ApiError> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = match header("x-amz-invocation-type") {
         None | Some("RequestResponse") => InvocationType::RequestResponse,
@@ -105,20 +84,14 @@ async fn invoke(
         response = response.header("x-amz-executed-version", "$LATEST");
         if tail {
             let log = invocation.log.join("\n") + "\n";
-            let from =
-                (log.len().saturating_sub(TAIL)..log.len()).find(|at| log.is_char_boundary(*at));
-            response = response.header(
-                "x-amz-log-result",
-                STANDARD.encode(&log[from.unwrap_or_default()..]),
-            );
+            let from = (log.len().saturating_sub(TAIL)..log.len()).find(|at| log.is_char_boundary(*at));
+            response = response.header("x-amz-log-result", STANDARD.encode(&log[from.unwrap_or_default()..]));
         }
     }
     if let Some(error) = &invocation.function_error {
         response = response.header("x-amz-function-error", error);
     }
-    response
-        .body(Body::from(invocation.payload))
-        .map_err(|error| failure(&error))
+    response.body(Body::from(invocation.payload)).map_err(|error| failure(&error))
 }
 
 fn configuration(function: &Function) -> Value {

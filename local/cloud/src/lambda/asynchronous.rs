@@ -30,12 +30,7 @@ pub(super) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            retries: PAUSES.len(),
-            max_age: MAX_AGE,
-            on_success: None,
-            on_failure: None,
-        }
+        Self { retries: PAUSES.len(), max_age: MAX_AGE, on_success: None, on_failure: None }
     }
 }
 
@@ -54,10 +49,7 @@ pub(super) fn configure(inner: &Inner, properties: &Value, sqs: &Sqs) -> Result<
         settings.max_age = Duration::from_secs(age);
     }
     if let Some(mut config) = read.inside("DestinationConfig")? {
-        for (name, into) in [
-            ("OnSuccess", &mut settings.on_success),
-            ("OnFailure", &mut settings.on_failure),
-        ] {
+        for (name, into) in [("OnSuccess", &mut settings.on_success), ("OnFailure", &mut settings.on_failure)] {
             if let Some(mut destination) = config.inside(name)? {
                 let arn = destination.required("Destination")?;
                 if arn.split(':').nth(2) != Some("sqs") {
@@ -71,25 +63,13 @@ pub(super) fn configure(inner: &Inner, properties: &Value, sqs: &Sqs) -> Result<
         config.end()?;
     }
     read.end()?;
-    *function
-        .events
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = settings;
+    *function.events.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     Ok(())
 }
 
 /// Runs an event until it succeeds, its tries are used up or it is too old.
-pub(super) async fn run(
-    inner: Arc<Inner>,
-    function: Arc<Function>,
-    request_id: String,
-    payload: Bytes,
-) {
-    let settings = function
-        .events
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+pub(super) async fn run(inner: Arc<Inner>, function: Arc<Function>, request_id: String, payload: Bytes) {
+    let settings = function.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let pauses = *inner.pauses.lock().unwrap_or_else(PoisonError::into_inner);
     // The handle may go while this event waits.
     let inner = {
@@ -102,23 +82,12 @@ pub(super) async fn run(
     let (condition, last) = loop {
         let Some(host) = inner.upgrade() else { return };
         let left = settings.max_age.saturating_sub(begun.elapsed());
-        let invoked = host
-            .invoke(
-                Arc::clone(&function),
-                request_id.clone(),
-                payload.clone(),
-                WhenBusy::Wait(left),
-            )
-            .await;
+        let invoked =
+            host.invoke(Arc::clone(&function), request_id.clone(), payload.clone(), WhenBusy::Wait(left)).await;
         drop(host);
         tries += 1;
         match invoked {
-            Ok(
-                ended @ Invocation {
-                    function_error: None,
-                    ..
-                },
-            ) => break ("Success", Some(ended)),
+            Ok(ended @ Invocation { function_error: None, .. }) => break ("Success", Some(ended)),
             Ok(failed) if tries > settings.retries => break ("RetriesExhausted", Some(failed)),
             Ok(failed) => {
                 let pause = pauses.get(tries - 1).copied().unwrap_or_default();
@@ -134,31 +103,15 @@ pub(super) async fn run(
             }
         }
     };
-    let destination = if condition == "Success" {
-        &settings.on_success
-    } else {
-        &settings.on_failure
-    };
+    let destination = if condition == "Success" { &settings.on_success } else { &settings.on_failure };
     let Some((sqs, queue)) = destination else {
         if condition != "Success" {
             let name = &function.settings.name;
-            tracing::warn!(
-                function = name,
-                request_id,
-                condition,
-                "an event is given up"
-            );
+            tracing::warn!(function = name, request_id, condition, "an event is given up");
         }
         return;
     };
-    let record = record(
-        &function.settings.arn,
-        &request_id,
-        condition,
-        tries,
-        &payload,
-        last,
-    );
+    let record = record(&function.settings.arn, &request_id, condition, tries, &payload, last);
     if let Err(error) = sqs.send(queue, &record.to_string()) {
         let name = &function.settings.name;
         tracing::warn!(%error, function = name, request_id, "a destination refused its record");

@@ -59,10 +59,7 @@ impl Environment {
         let api = RuntimeApi::start().await.map_err(failure)?;
         let credentials = config.identity.issue(&settings.role, &settings.name);
         let mut words = config.command.iter();
-        let program = words
-            .next()
-            .cloned()
-            .unwrap_or_else(|| OsString::from(&settings.program));
+        let program = words.next().cloned().unwrap_or_else(|| OsString::from(&settings.program));
         let mut command = Command::new(program);
         command.args(words).arg(&settings.program).env_clear();
         for name in INHERITED {
@@ -70,26 +67,16 @@ impl Environment {
                 command.env(name, value);
             }
         }
-        let region = if config.region.is_empty() {
-            DEFAULT_REGION
-        } else {
-            &config.region
-        };
+        let region = if config.region.is_empty() { DEFAULT_REGION } else { &config.region };
         command
             .envs(&settings.environment)
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", &settings.name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env(
-                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                settings.memory.to_string(),
-            )
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", settings.memory.to_string())
             .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", &settings.log_group)
-            .env(
-                "AWS_LAMBDA_LOG_STREAM_NAME",
-                &credentials.access_key_id[4..],
-            )
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", &credentials.access_key_id[4..])
             .env("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023")
             .env("_HANDLER", &settings.handler)
             .env("TZ", ":UTC")
@@ -124,20 +111,8 @@ impl Environment {
             pid,
         };
         tokio::spawn(supervisor.run(child, Arc::clone(&kill), exit));
-        config.trace.emit(What::FunctionStarted {
-            function: settings.name.clone(),
-            pid,
-        });
-        Ok(Self {
-            api,
-            kill,
-            exited,
-            sink,
-            drained,
-            started: Instant::now(),
-            pid,
-            fresh: true,
-        })
+        config.trace.emit(What::FunctionStarted { function: settings.name.clone(), pid });
+        Ok(Self { api, kill, exited, sink, drained, started: Instant::now(), pid, fresh: true })
     }
 
     /// Whether the process still runs.
@@ -194,8 +169,7 @@ impl Environment {
         }
         let init = self.started.elapsed();
         let begun = Instant::now();
-        self.sink
-            .line(format!("START RequestId: {request_id} Version: $LATEST"));
+        self.sink.line(format!("START RequestId: {request_id} Version: $LATEST"));
         let answer = if took {
             tokio::select! {
                 biased;
@@ -231,42 +205,18 @@ impl Environment {
             },
         };
         let init = fresh.then_some(init);
-        let lines = self
-            .report(settings, request_id, begun.elapsed(), init)
-            .await;
+        let lines = self.report(settings, request_id, begun.elapsed(), init).await;
         (Outcome::Answered { payload, failed }, lines)
     }
 
-    async fn timed_out(
-        &mut self,
-        settings: &Settings,
-        request_id: &str,
-        begun: Instant,
-    ) -> (Outcome, Vec<String>) {
+    async fn timed_out(&mut self, settings: &Settings, request_id: &str, begun: Instant) -> (Outcome, Vec<String>) {
         self.kill();
         self.ended().await;
-        let text = format!(
-            "Task timed out after {:.2} seconds",
-            settings.timeout.as_secs_f64()
-        );
-        self.sink.line(format!(
-            "{} {request_id} {text}",
-            chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ")
-        ));
-        let payload = error_json(
-            "Sandbox.Timedout",
-            &format!("RequestId: {request_id} Error: {text}"),
-        );
-        let lines = self
-            .report(settings, request_id, begun.elapsed(), None)
-            .await;
-        (
-            Outcome::Answered {
-                payload,
-                failed: true,
-            },
-            lines,
-        )
+        let text = format!("Task timed out after {:.2} seconds", settings.timeout.as_secs_f64());
+        self.sink.line(format!("{} {request_id} {text}", chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ")));
+        let payload = error_json("Sandbox.Timedout", &format!("RequestId: {request_id} Error: {text}"));
+        let lines = self.report(settings, request_id, begun.elapsed(), None).await;
+        (Outcome::Answered { payload, failed: true }, lines)
     }
 
     /// Ends the invocation's part of the log, and answers with it.
@@ -293,10 +243,7 @@ impl Environment {
             report.push_str(&format!("\tMax Memory Used: {peak} MB"));
         }
         if let Some(init) = init {
-            report.push_str(&format!(
-                "\tInit Duration: {:.2} ms",
-                init.as_secs_f64() * 1000.0
-            ));
+            report.push_str(&format!("\tInit Duration: {:.2} ms", init.as_secs_f64() * 1000.0));
         }
         self.sink.line(format!("END RequestId: {request_id}"));
         self.sink.line(report);
@@ -351,12 +298,9 @@ impl Supervisor {
 
 /// Kills a process group whose leader is our child and has not been waited for.
 fn end_group(pid: u32) {
-    let group = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let group = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group
-        && let Err(error) =
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
+        && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
     {
         tracing::debug!(%error, pid, "a function's process group was already gone");
     }
@@ -372,25 +316,18 @@ fn reason(status: std::process::ExitStatus) -> String {
         (None, Some(15)) => "Runtime exited with error: signal: terminated".into(),
         (None, Some(6)) => "Runtime exited with error: signal: aborted (core dumped)".into(),
         (None, Some(11)) => "Runtime exited with error: signal: segmentation fault".into(),
-        (None, signal) => format!(
-            "Runtime exited with error: signal: {}",
-            signal.unwrap_or_default()
-        ),
+        (None, signal) => format!("Runtime exited with error: signal: {}", signal.unwrap_or_default()),
     }
 }
 
 fn error_json(name: &str, text: &str) -> Bytes {
-    json!({ "errorType": name, "errorMessage": text })
-        .to_string()
-        .into()
+    json!({ "errorType": name, "errorMessage": text }).to_string().into()
 }
 
 /// The most memory that a process held so far, in MB, where the system tells.
 fn peak_memory(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes.div_ceil(1024))
 }
@@ -403,10 +340,7 @@ async fn copy_output(
     sink: Sink,
     mut drain: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
-    let (mut stdout, mut stderr) = (
-        BufReader::new(stdout).split(b'\n'),
-        BufReader::new(stderr).split(b'\n'),
-    );
+    let (mut stdout, mut stderr) = (BufReader::new(stdout).split(b'\n'), BufReader::new(stderr).split(b'\n'));
     let (mut out_open, mut err_open) = (true, true);
     let show = |line: Vec<u8>| sink.line(String::from_utf8_lossy(&line).into_owned());
     while out_open || err_open {

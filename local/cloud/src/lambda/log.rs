@@ -26,13 +26,8 @@ struct State {
 impl Log {
     /// Begins the log file anew.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let state = State {
-            file: File::create(path)?,
-            lines: VecDeque::new(),
-        };
-        Ok(Self {
-            state: Arc::new(Mutex::new(state)),
-        })
+        let state = State { file: File::create(path)?, lines: VecDeque::new() };
+        Ok(Self { state: Arc::new(Mutex::new(state)) })
     }
 
     /// Adds a line. A disk that is full must not stop a function: what cannot be written is still in memory.
@@ -65,18 +60,12 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn new(log: Log) -> Self {
-        Self {
-            log,
-            tail: Arc::default(),
-        }
+        Self { log, tail: Arc::default() }
     }
 
     pub(super) fn line(&self, line: String) {
         self.log.line(&line);
-        self.tail
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
     /// The lines since the last call.

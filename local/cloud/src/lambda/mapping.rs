@@ -48,9 +48,7 @@ pub(super) fn start(
     let source = read.required("EventSourceArn")?;
     let function = inner.find(&read.required("FunctionName")?)?;
     let batch = read.number("BatchSize", 1, 10_000)?.unwrap_or(10);
-    let window = read
-        .number("MaximumBatchingWindowInSeconds", 0, 300)?
-        .unwrap_or(0);
+    let window = read.number("MaximumBatchingWindowInSeconds", 0, 300)?.unwrap_or(0);
     let enabled = read.flag("Enabled")?.unwrap_or(true);
     let mut partial = false;
     for kind in read.list("FunctionResponseTypes")? {
@@ -61,17 +59,12 @@ pub(super) fn start(
     }
     let mut concurrency = CONCURRENCY;
     if let Some(mut scaling) = read.inside("ScalingConfig")? {
-        concurrency = scaling
-            .number("MaximumConcurrency", 2, 1000)?
-            .unwrap_or(CONCURRENCY);
+        concurrency = scaling.number("MaximumConcurrency", 2, 1000)?.unwrap_or(CONCURRENCY);
         scaling.end()?;
     }
     read.accept(&["Tags"]);
     if !source.starts_with("arn:") || source.split(':').nth(2) != Some("sqs") {
-        return Err(read.error(
-            "EventSourceArn",
-            &format!("must be the ARN of a queue, not {source}"),
-        ));
+        return Err(read.error("EventSourceArn", &format!("must be the ARN of a queue, not {source}")));
     }
     read.end()?;
     if batch > 10 && window == 0 {
@@ -101,9 +94,7 @@ pub(super) fn start(
         partial,
     });
     let slots = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(5)));
-    Ok(Some(
-        tokio::spawn(poll(mapping, slots, id.to_owned())).abort_handle(),
-    ))
+    Ok(Some(tokio::spawn(poll(mapping, slots, id.to_owned())).abort_handle()))
 }
 
 async fn poll(mapping: Arc<Mapping>, slots: Arc<Semaphore>, id: String) {
@@ -157,24 +148,12 @@ impl Mapping {
         // A throttled batch is kept as long as its messages are hidden from others.
         let patience = self.sqs.visibility(&self.queue).unwrap_or_default();
         let ended = inner
-            .invoke(
-                Arc::clone(&self.function),
-                Uuid::new_v4().to_string(),
-                payload,
-                WhenBusy::Wait(patience),
-            )
+            .invoke(Arc::clone(&self.function), Uuid::new_v4().to_string(), payload, WhenBusy::Wait(patience))
             .await;
         let ids = messages.iter().map(|message| message.id.as_str()).collect();
         let failed = match ended {
-            Ok(Invocation {
-                function_error: None,
-                payload,
-                ..
-            }) if self.partial => failures(&payload, &ids),
-            Ok(Invocation {
-                function_error: None,
-                ..
-            }) => Failures::These(BTreeSet::new()),
+            Ok(Invocation { function_error: None, payload, .. }) if self.partial => failures(&payload, &ids),
+            Ok(Invocation { function_error: None, .. }) => Failures::These(BTreeSet::new()),
             Ok(_) => Failures::All,
             Err(error) => {
                 let function = &self.function.settings.name;
@@ -185,11 +164,8 @@ impl Mapping {
         let Failures::These(failed) = failed else {
             return;
         };
-        let handled = messages
-            .iter()
-            .filter(|message| !failed.contains(&message.id));
-        self.sqs
-            .take_out(&self.queue, handled.map(|message| message.receipt.as_str()));
+        let handled = messages.iter().filter(|message| !failed.contains(&message.id));
+        self.sqs.take_out(&self.queue, handled.map(|message| message.receipt.as_str()));
     }
 }
 
@@ -264,26 +240,11 @@ mod tests {
             ("{}", these(&[])),
             (r#"{"batchItemFailures":null}"#, these(&[])),
             (r#"{"batchItemFailures":[]}"#, these(&[])),
-            (
-                r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#,
-                these(&["a"]),
-            ),
-            (
-                r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"a"}]}"#,
-                these(&["a", "b"]),
-            ),
-            (
-                r#"{"batchItemFailures":[{"itemIdentifier":"c"}]}"#,
-                Failures::All,
-            ),
-            (
-                r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
-                Failures::All,
-            ),
-            (
-                r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
-                Failures::All,
-            ),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#, these(&["a"])),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"a"}]}"#, these(&["a", "b"])),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"c"}]}"#, Failures::All),
+            (r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, Failures::All),
+            (r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, Failures::All),
             (r#"{"batchItemFailures":[{"id":"a"}]}"#, Failures::All),
             (r#"{"batchItemFailures":"a"}"#, Failures::All),
             (r#""done""#, Failures::All),

@@ -126,22 +126,15 @@ impl Lambda {
     /// # Errors
     /// When the folder for logs cannot be made.
     pub fn start(config: Config) -> Result<Self, ApiError> {
-        std::fs::create_dir_all(&config.logs).map_err(|error| {
-            ApiError::new(
-                500,
-                "ServiceException",
-                format!("the folder of logs: {error}"),
-            )
-        })?;
+        std::fs::create_dir_all(&config.logs)
+            .map_err(|error| ApiError::new(500, "ServiceException", format!("the folder of logs: {error}")))?;
         let inner = Inner {
             config,
             functions: Mutex::default(),
             mappings: Mutex::default(),
             pauses: Mutex::new(asynchronous::PAUSES),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Creates the function of an `AWS::Lambda::Function` with these resolved properties under this name. No process is
@@ -155,14 +148,8 @@ impl Lambda {
             return Err(invalid(format!("{name} is no function name")));
         }
         let settings = Settings::read(name, self.arn(name), properties)?;
-        let log =
-            Log::create(&self.inner.config.logs.join(format!("{name}.log"))).map_err(|error| {
-                ApiError::new(
-                    500,
-                    "ServiceException",
-                    format!("the log of {name}: {error}"),
-                )
-            })?;
+        let log = Log::create(&self.inner.config.logs.join(format!("{name}.log")))
+            .map_err(|error| ApiError::new(500, "ServiceException", format!("the log of {name}: {error}")))?;
         let function = Function {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             settings,
@@ -172,9 +159,7 @@ impl Lambda {
             log,
             events: Mutex::default(),
         };
-        self.inner
-            .functions()
-            .insert(name.to_owned(), Arc::new(function));
+        self.inner.functions().insert(name.to_owned(), Arc::new(function));
         Ok(())
     }
 
@@ -197,18 +182,9 @@ impl Lambda {
     ///
     /// # Errors
     /// An unknown property by name, an unknown queue or function, a visibility timeout below the function's timeout.
-    pub fn create_event_source_mapping(
-        &self,
-        id: &str,
-        properties: &Value,
-        sqs: &Sqs,
-    ) -> Result<(), ApiError> {
+    pub fn create_event_source_mapping(&self, id: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
         if let Some(task) = mapping::start(&self.inner, id, properties, sqs)? {
-            self.inner
-                .mappings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(task);
+            self.inner.mappings.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         }
         Ok(())
     }
@@ -217,11 +193,7 @@ impl Lambda {
     ///
     /// # Errors
     /// An unknown property by name, an unknown function, or a destination that is no queue.
-    pub fn create_event_invoke_config(
-        &self,
-        properties: &Value,
-        sqs: &Sqs,
-    ) -> Result<(), ApiError> {
+    pub fn create_event_invoke_config(&self, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
         asynchronous::configure(&self.inner, properties, sqs)
     }
 
@@ -230,12 +202,7 @@ impl Lambda {
     /// # Errors
     /// `ResourceNotFoundException`, `TooManyRequestsException` (429), `RequestTooLargeException` (413),
     /// `InvalidRequestContentException`. A failing function is no error, but [`Invocation::function_error`].
-    pub async fn invoke(
-        &self,
-        function: &str,
-        kind: InvocationType,
-        payload: Bytes,
-    ) -> Result<Invocation, ApiError> {
+    pub async fn invoke(&self, function: &str, kind: InvocationType, payload: Bytes) -> Result<Invocation, ApiError> {
         let function = self.inner.find(function)?;
         let payload = checked(kind, payload)?;
         let request_id = Uuid::new_v4().to_string();
@@ -250,28 +217,16 @@ impl Lambda {
             InvocationType::DryRun => Ok(accepted(204)),
             InvocationType::Event => {
                 let answer = accepted(202);
-                tokio::spawn(asynchronous::run(
-                    Arc::clone(&self.inner),
-                    function,
-                    request_id,
-                    payload,
-                ));
+                tokio::spawn(asynchronous::run(Arc::clone(&self.inner), function, request_id, payload));
                 Ok(answer)
             }
-            InvocationType::RequestResponse => {
-                self.inner
-                    .invoke(function, request_id, payload, WhenBusy::Refuse)
-                    .await
-            }
+            InvocationType::RequestResponse => self.inner.invoke(function, request_id, payload, WhenBusy::Refuse).await,
         }
     }
 
     /// The log of a function (by name or ARN), line by line, oldest first. Empty when there is no such function.
     pub fn log(&self, function: &str) -> Vec<String> {
-        self.inner
-            .find(function)
-            .map(|function| function.log.lines())
-            .unwrap_or_default()
+        self.inner.find(function).map(|function| function.log.lines()).unwrap_or_default()
     }
 
     /// Kills every process of a function (by name or ARN), as a crash would, and says how many there were.
@@ -289,18 +244,12 @@ impl Lambda {
     /// The ids of the processes of a function (by name or ARN).
     pub fn processes(&self, function: &str) -> Vec<u32> {
         let function = self.inner.find(function);
-        function
-            .map(|function| function.running().keys().copied().collect())
-            .unwrap_or_default()
+        function.map(|function| function.running().keys().copied().collect()).unwrap_or_default()
     }
 
     /// Other pauses before the second and third try of an asynchronous event than AWS's one and two minutes.
     pub fn set_retry_pauses(&self, pauses: [Duration; 2]) {
-        *self
-            .inner
-            .pauses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = pauses;
+        *self.inner.pauses.lock().unwrap_or_else(PoisonError::into_inner) = pauses;
     }
 
     /// Stops the mappings and ends every process; returns when all are gone.
@@ -326,18 +275,13 @@ impl Lambda {
     }
 
     fn arn(&self, name: &str) -> String {
-        format!(
-            "arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}",
-            self.inner.config.region
-        )
+        format!("arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}", self.inner.config.region)
     }
 }
 
 impl Inner {
     fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Function>>> {
-        self.functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The function behind a name, an ARN or `ACCOUNT:function:NAME`, with or without the qualifier `$LATEST`.
@@ -352,15 +296,10 @@ impl Inner {
         };
         let found = self.functions().get(name).cloned();
         match found {
-            Some(found) if !function.starts_with("arn:") || function == found.settings.arn => {
-                Ok(found)
-            }
+            Some(found) if !function.starts_with("arn:") || function == found.settings.arn => Ok(found),
             _ => {
                 let suffix = if qualifier { ":$LATEST" } else { "" };
-                let arn = format!(
-                    "arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}{suffix}",
-                    self.config.region
-                );
+                let arn = format!("arn:{PARTITION}:lambda:{}:{ACCOUNT}:function:{name}{suffix}", self.config.region);
                 let text = format!("Function not found: {arn}");
                 Err(ApiError::new(404, "ResourceNotFoundException", text).with("Type", "User"))
             }
@@ -383,23 +322,13 @@ impl Inner {
             drop(slot);
             ended
         });
-        running.await.map_err(|error| {
-            ApiError::new(500, "ServiceException", format!("the host failed: {error}"))
-        })?
+        running.await.map_err(|error| ApiError::new(500, "ServiceException", format!("the host failed: {error}")))?
     }
 
-    async fn run(
-        &self,
-        function: &Arc<Function>,
-        request_id: String,
-        payload: Bytes,
-    ) -> Result<Invocation, ApiError> {
+    async fn run(&self, function: &Arc<Function>, request_id: String, payload: Bytes) -> Result<Invocation, ApiError> {
         let settings = &function.settings;
         let trace = &self.config.trace;
-        trace.emit(What::Invoked {
-            function: settings.name.clone(),
-            request: request_id.clone(),
-        });
+        trace.emit(What::Invoked { function: settings.name.clone(), request: request_id.clone() });
         let ended = loop {
             let warm = function.warm();
             let mut environment = match warm {
@@ -409,10 +338,7 @@ impl Inner {
                     Err(error) => break Err(error),
                 },
             };
-            match environment
-                .invoke(settings, &request_id, payload.clone())
-                .await
-            {
+            match environment.invoke(settings, &request_id, payload.clone()).await {
                 // It ended between two invocations: this one has not been seen by anybody.
                 (Outcome::NotTaken, _) => {}
                 (Outcome::Answered { payload, failed }, log) => {
@@ -428,11 +354,7 @@ impl Inner {
             Ok(_) => None,
             Err(error) => Some(error.code.clone()),
         };
-        trace.emit(What::Returned {
-            function: settings.name.clone(),
-            request: request_id.clone(),
-            error,
-        });
+        trace.emit(What::Returned { function: settings.name.clone(), request: request_id.clone(), error });
         ended.map(|(payload, failed, log)| Invocation {
             status: 200,
             function_error: failed.then(|| UNNAMED.to_owned()),
@@ -443,12 +365,7 @@ impl Inner {
     }
 
     fn stop_mappings(&self) {
-        for task in self
-            .mappings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for task in self.mappings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
     }
@@ -490,33 +407,23 @@ impl Function {
         let slots = Arc::clone(&self.slots);
         let slot = match busy {
             WhenBusy::Refuse => slots.try_acquire_owned().ok(),
-            WhenBusy::Wait(time) => tokio::time::timeout(time, slots.acquire_owned())
-                .await
-                .ok()
-                .and_then(Result::ok),
+            WhenBusy::Wait(time) => tokio::time::timeout(time, slots.acquire_owned()).await.ok().and_then(Result::ok),
         };
         slot.ok_or_else(|| {
             let reason = match self.settings.reserved {
                 Some(_) => "ReservedFunctionConcurrentInvocationLimitExceeded",
                 None => "ConcurrentInvocationLimitExceeded",
             };
-            ApiError::new(429, "TooManyRequestsException", "Rate Exceeded.")
-                .with("Reason", reason)
-                .with("Type", "User")
+            ApiError::new(429, "TooManyRequestsException", "Rate Exceeded.").with("Reason", reason).with("Type", "User")
         })
     }
 }
 
 /// The payload, if Lambda would take it. No payload at all is an empty object.
 fn checked(kind: InvocationType, payload: Bytes) -> Result<Bytes, ApiError> {
-    let most = if kind == InvocationType::Event {
-        MAX_EVENT
-    } else {
-        MAX_PAYLOAD
-    };
+    let most = if kind == InvocationType::Event { MAX_EVENT } else { MAX_PAYLOAD };
     if payload.len() > most {
-        let text =
-            format!("Request must be smaller than {most} bytes for the InvokeFunction operation");
+        let text = format!("Request must be smaller than {most} bytes for the InvokeFunction operation");
         return Err(ApiError::new(413, "RequestTooLargeException", text).with("Type", "User"));
     }
     if payload.is_empty() {
@@ -532,11 +439,7 @@ fn checked(kind: InvocationType, payload: Bytes) -> Result<Bytes, ApiError> {
 /// The name in a function's error JSON.
 fn error_type(payload: &[u8]) -> String {
     let value: Value = serde_json::from_slice(payload).unwrap_or_default();
-    value
-        .get("errorType")
-        .and_then(Value::as_str)
-        .unwrap_or(UNNAMED)
-        .to_owned()
+    value.get("errorType").and_then(Value::as_str).unwrap_or(UNNAMED).to_owned()
 }
 
 fn invalid(text: String) -> ApiError {

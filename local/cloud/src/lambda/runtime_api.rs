@@ -75,15 +75,10 @@ impl RuntimeApi {
         let base = "/2018-06-01/runtime";
         let router = Router::new()
             .route(&format!("{base}/invocation/next"), get(next))
-            .route(
-                &format!("{base}/invocation/{{id}}/response"),
-                post(response),
-            )
+            .route(&format!("{base}/invocation/{{id}}/response"), post(response))
             .route(&format!("{base}/invocation/{{id}}/error"), post(error))
             .route(&format!("{base}/init/error"), post(init_error))
-            .fallback(|| async {
-                refusal(StatusCode::NOT_FOUND, "UnknownOperation", "no such path")
-            })
+            .fallback(|| async { refusal(StatusCode::NOT_FOUND, "UnknownOperation", "no such path") })
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             // Ends only with an error of the listener itself, which the process notices as a closed connection.
@@ -91,12 +86,7 @@ impl RuntimeApi {
                 tracing::warn!(%error, "a Runtime API listener failed");
             }
         });
-        Ok(Self {
-            address,
-            work: sender,
-            shared,
-            server: server.abort_handle(),
-        })
+        Ok(Self { address, work: sender, shared, server: server.abort_handle() })
     }
 
     /// Gives the process its next invocation. `false` when it still has one that it never took.
@@ -106,11 +96,7 @@ impl RuntimeApi {
 
     /// What the process said when it could not start, if it did.
     pub(super) fn init_error(&self) -> Option<Bytes> {
-        self.shared
-            .init_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.shared.init_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -133,11 +119,7 @@ impl Shared {
                 let _ = waiting.send(answer);
                 respond(StatusCode::ACCEPTED, Body::from(r#"{"status":"OK"}"#))
             }
-            None => refusal(
-                StatusCode::BAD_REQUEST,
-                "InvalidRequestID",
-                "Invalid request ID",
-            ),
+            None => refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
         }
     }
 }
@@ -150,13 +132,8 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
     *shared.current() = Some((work.request_id.clone(), work.answer));
     // Nobody waits any more when the host gave up at this very moment; then the process is about to be killed.
     let _ = work.begun.send(());
-    let deadline =
-        Utc::now().timestamp_millis() + i64::try_from(work.timeout.as_millis()).unwrap_or(0);
-    let trace = format!(
-        "Root=1-{:08x}-{};Sampled=0",
-        Utc::now().timestamp(),
-        &work.request_id.replace('-', "")[..24]
-    );
+    let deadline = Utc::now().timestamp_millis() + i64::try_from(work.timeout.as_millis()).unwrap_or(0);
+    let trace = format!("Root=1-{:08x}-{};Sampled=0", Utc::now().timestamp(), &work.request_id.replace('-', "")[..24]);
     let response = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", &work.request_id)
@@ -164,13 +141,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         .header("lambda-runtime-invoked-function-arn", &work.arn)
         .header("lambda-runtime-trace-id", trace)
         .body(Body::from(work.payload));
-    response.unwrap_or_else(|error| {
-        refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Internal",
-            &error.to_string(),
-        )
-    })
+    response.unwrap_or_else(|error| refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal", &error.to_string()))
 }
 
 async fn response(
@@ -179,22 +150,11 @@ async fn response(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let length = headers
-        .get("content-length")
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
     match to_bytes(body, MAX_PAYLOAD).await {
         Ok(body) => shared.answer(&id, Answer::Response(body)),
-        Err(_)
-            if shared
-                .current()
-                .as_ref()
-                .is_none_or(|(current, _)| *current != id) =>
-        {
-            refusal(
-                StatusCode::BAD_REQUEST,
-                "InvalidRequestID",
-                "Invalid request ID",
-            )
+        Err(_) if shared.current().as_ref().is_none_or(|(current, _)| *current != id) => {
+            refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
         }
         Err(_) => {
             shared.answer(&id, Answer::TooLarge(length.unwrap_or(MAX_PAYLOAD + 1)));
@@ -207,12 +167,7 @@ async fn response(
     }
 }
 
-async fn error(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Response {
     match error_body(&headers, body).await {
         Ok(body) => shared.answer(&id, Answer::Error(body)),
         Err(response) => response,
@@ -222,10 +177,7 @@ async fn error(
 async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
     match error_body(&headers, body).await {
         Ok(body) => {
-            *shared
-                .init_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(body);
+            *shared.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
             respond(StatusCode::ACCEPTED, Body::from(r#"{"status":"OK"}"#))
         }
         Err(response) => response,
@@ -234,37 +186,23 @@ async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body:
 
 /// The error as JSON; a process that sends only the type in its header gets the object made.
 async fn error_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Response> {
-    let body = to_bytes(body, MAX_PAYLOAD).await.map_err(|error| {
-        refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            &error.to_string(),
-        )
-    })?;
+    let body = to_bytes(body, MAX_PAYLOAD)
+        .await
+        .map_err(|error| refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &error.to_string()))?;
     if !body.is_empty() {
         return Ok(body);
     }
-    let name = headers
-        .get("lambda-runtime-function-error-type")
-        .and_then(|name| name.to_str().ok());
-    Ok(json!({ "errorType": name.unwrap_or("Runtime.Unknown") })
-        .to_string()
-        .into())
+    let name = headers.get("lambda-runtime-function-error-type").and_then(|name| name.to_str().ok());
+    Ok(json!({ "errorType": name.unwrap_or("Runtime.Unknown") }).to_string().into())
 }
 
 fn refusal(status: StatusCode, name: &str, text: &str) -> Response {
-    respond(
-        status,
-        Body::from(json!({ "errorType": name, "errorMessage": text }).to_string()),
-    )
+    respond(status, Body::from(json!({ "errorType": name, "errorMessage": text }).to_string()))
 }
 
 fn respond(status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        "content-type",
-        axum::http::HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/json"));
     response
 }

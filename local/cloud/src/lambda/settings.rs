@@ -36,17 +36,9 @@ impl Settings {
     pub(super) fn read(name: &str, arn: String, properties: &Value) -> Result<Self, ApiError> {
         let mut read = Properties::of("AWS::Lambda::Function", properties)?;
         let code = read.required("Code")?;
-        let program = code
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let program = code.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
         if program.is_empty() {
-            return Err(read.error(
-                "Code",
-                "must be a local path whose last part names the program",
-            ));
+            return Err(read.error("Code", "must be a local path whose last part names the program"));
         }
         let package = read.text("PackageType")?;
         if package.is_some_and(|package| package != "Zip") {
@@ -80,25 +72,19 @@ impl Settings {
             }
             variables.end()?;
         }
-        let size: usize = environment
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let size: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size > 4096 {
             return Err(read.error("Environment", "must not be larger than 4 KB"));
         }
         let reserved = read.number("ReservedConcurrentExecutions", 0, ACCOUNT_CONCURRENCY)?;
-        let concurrency =
-            usize::try_from(reserved.unwrap_or(ACCOUNT_CONCURRENCY)).unwrap_or(usize::MAX);
+        let concurrency = usize::try_from(reserved.unwrap_or(ACCOUNT_CONCURRENCY)).unwrap_or(usize::MAX);
         let settings = Self {
             name: name.to_owned(),
             arn,
             description: read.text("Description")?.unwrap_or_default(),
             program,
             handler: read.text("Handler")?.unwrap_or_else(|| "bootstrap".into()),
-            runtime: read
-                .text("Runtime")?
-                .unwrap_or_else(|| "provided.al2023".into()),
+            runtime: read.text("Runtime")?.unwrap_or_else(|| "provided.al2023".into()),
             role: read.required("Role")?,
             timeout: Duration::from_secs(read.number("Timeout", 1, 900)?.unwrap_or(3)),
             memory: read.number("MemorySize", 128, 10_240)?.unwrap_or(128),
@@ -108,19 +94,8 @@ impl Settings {
             reserved,
         };
         // These change nothing on one machine.
-        read.accept(&[
-            "FunctionName",
-            "Architectures",
-            "Tags",
-            "TracingConfig",
-            "KmsKeyArn",
-        ]);
-        read.accept(&[
-            "VpcConfig",
-            "EphemeralStorage",
-            "RecursiveLoop",
-            "RuntimeManagementConfig",
-        ]);
+        read.accept(&["FunctionName", "Architectures", "Tags", "TracingConfig", "KmsKeyArn"]);
+        read.accept(&["VpcConfig", "EphemeralStorage", "RecursiveLoop", "RuntimeManagementConfig"]);
         read.end()?;
         Ok(settings)
     }

@@ -18,22 +18,9 @@ pub(crate) fn operation(request: &Request) -> String {
     let path = request.uri().path().trim_matches('/');
     let query = request.uri().query().unwrap_or_default();
     let object = path.contains('/');
-    let sub = query
-        .split('&')
-        .map(|pair| pair.split('=').next().unwrap_or_default())
-        .find(|name| {
-            matches!(
-                *name,
-                "uploads"
-                    | "uploadId"
-                    | "delete"
-                    | "location"
-                    | "versioning"
-                    | "tagging"
-                    | "acl"
-                    | "policy"
-            )
-        });
+    let sub = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| {
+        matches!(*name, "uploads" | "uploadId" | "delete" | "location" | "versioning" | "tagging" | "acl" | "policy")
+    });
     match (request.method(), path.is_empty(), object, sub) {
         (&Method::GET, true, ..) => "ListBuckets".into(),
         (&Method::GET, _, false, None) if query.contains("list-type=2") => "ListObjectsV2".into(),
@@ -41,32 +28,21 @@ pub(crate) fn operation(request: &Request) -> String {
         (&Method::GET, _, true, None) => "GetObject".into(),
         (&Method::HEAD, _, true, None) => "HeadObject".into(),
         (&Method::HEAD, ..) => "HeadBucket".into(),
-        (&Method::PUT, _, true, None) if request.headers().contains_key("x-amz-copy-source") => {
-            "CopyObject".into()
-        }
+        (&Method::PUT, _, true, None) if request.headers().contains_key("x-amz-copy-source") => "CopyObject".into(),
         (&Method::PUT, _, true, None) => "PutObject".into(),
         (&Method::DELETE, _, true, None) => "DeleteObject".into(),
         (&Method::POST, _, false, Some("delete")) => "DeleteObjects".into(),
-        (method, _, _, sub) => format!("{method} {}", sub.unwrap_or_default())
-            .trim_end()
-            .to_owned(),
+        (method, _, _, sub) => format!("{method} {}", sub.unwrap_or_default()).trim_end().to_owned(),
     }
 }
 
 /// The access key of a presigned URL.
 pub(crate) fn presigned_access_key(uri: &Uri) -> Option<String> {
-    uri.query()?
-        .split('&')
-        .find_map(|pair| match pair.split_once('=')? {
-            ("X-Amz-Credential", scope) => scope
-                .split('/')
-                .next()?
-                .split("%2F")
-                .next()
-                .map(ToOwned::to_owned),
-            ("AWSAccessKeyId", key) => Some(key.to_owned()),
-            _ => None,
-        })
+    uri.query()?.split('&').find_map(|pair| match pair.split_once('=')? {
+        ("X-Amz-Credential", scope) => scope.split('/').next()?.split("%2F").next().map(ToOwned::to_owned),
+        ("AWSAccessKeyId", key) => Some(key.to_owned()),
+        _ => None,
+    })
 }
 
 /// Answers a request in S3's protocol.
@@ -134,39 +110,24 @@ fn unsigned(uri: &Uri, now: DateTime<Utc>) -> Result<Option<Uri>, ()> {
         return Ok(None);
     }
     let signed_until = date.and_then(|date| {
-        let begun = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ")
-            .ok()?
-            .and_utc();
+        let begun = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
         begun.checked_add_signed(TimeDelta::try_seconds(lifetime?)?)
     });
     let until = signed_until.or_else(|| DateTime::from_timestamp(expires?, 0));
     if until.is_none_or(|until| until < now) {
         return Err(());
     }
-    let query = if kept.is_empty() {
-        String::new()
-    } else {
-        format!("?{}", kept.join("&"))
-    };
-    format!("{}{query}", uri.path())
-        .parse()
-        .map(Some)
-        .map_err(|_| ())
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    format!("{}{query}", uri.path()).parse().map(Some).map_err(|_| ())
 }
 
 /// Headers as if the body had been sent plainly, with the checksums that came behind it.
 fn plain_headers(headers: &mut HeaderMap, length: usize, trailers: HeaderMap) {
-    for name in [
-        "x-amz-decoded-content-length",
-        "x-amz-trailer",
-        "transfer-encoding",
-    ] {
+    for name in ["x-amz-decoded-content-length", "x-amz-trailer", "transfer-encoding"] {
         headers.remove(name);
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let encodings = headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok());
+    let encodings = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let others: Vec<String> = encodings
         .into_iter()
         .flat_map(|value| value.split(','))
@@ -227,10 +188,7 @@ fn refusal(status: StatusCode, code: &str, text: &str) -> Response<Body> {
     );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/xml"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
 }
 
@@ -248,13 +206,7 @@ mod tests {
         assert_eq!(data, "hello world");
         assert_eq!(trailers.len(), 1);
         assert_eq!(trailers["x-amz-checksum-crc32"], "DUoRhQ==");
-        for broken in [
-            "",
-            "5\r\nhel",
-            "z\r\n",
-            "5\r\nhelloXX0\r\n\r\n",
-            "ffffffffffffffff\r\nx",
-        ] {
+        for broken in ["", "5\r\nhel", "z\r\n", "5\r\nhelloXX0\r\n\r\n", "ffffffffffffffff\r\nx"] {
             assert!(unchunk(Bytes::from(broken)).is_none(), "{broken:?}");
         }
     }

@@ -57,11 +57,7 @@ struct Encryption {
 impl Default for Encryption {
     /// S3's own default since January 2023.
     fn default() -> Self {
-        Self {
-            algorithm: "AES256".into(),
-            key: None,
-            bucket_key: None,
-        }
+        Self { algorithm: "AES256".into(), key: None, bucket_key: None }
     }
 }
 
@@ -78,10 +74,7 @@ impl Buckets {
             buckets: Mutex::default(),
             uploads: Mutex::default(),
         });
-        let service = S3ServiceBuilder::new(wire::Wire {
-            shared: Arc::clone(&shared),
-        })
-        .build();
+        let service = S3ServiceBuilder::new(wire::Wire { shared: Arc::clone(&shared) }).build();
         Ok(Self { shared, service })
     }
 
@@ -111,17 +104,8 @@ impl Buckets {
             versioning.end()?;
         }
         // About access, cost and ownership, which mean nothing on one machine; old objects are never cleaned up here.
-        read.accept(&[
-            "BucketName",
-            "Tags",
-            "OwnershipControls",
-            "PublicAccessBlockConfiguration",
-        ]);
-        read.accept(&[
-            "AccessControl",
-            "LifecycleConfiguration",
-            "LoggingConfiguration",
-        ]);
+        read.accept(&["BucketName", "Tags", "OwnershipControls", "PublicAccessBlockConfiguration"]);
+        read.accept(&["AccessControl", "LifecycleConfiguration", "LoggingConfiguration"]);
         read.end()?;
         self.shared.create(name, encryption)
     }
@@ -133,11 +117,7 @@ impl Buckets {
     pub fn bucket_policy(&self, properties: &Value) -> Result<(), ApiError> {
         let mut read = Properties::of("AWS::S3::BucketPolicy", properties)?;
         let bucket = read.required("Bucket")?;
-        if read
-            .value("PolicyDocument")
-            .and_then(json_document)
-            .is_none()
-        {
+        if read.value("PolicyDocument").and_then(json_document).is_none() {
             return Err(read.error("PolicyDocument", "must be a JSON document"));
         }
         read.end()?;
@@ -161,9 +141,7 @@ impl Buckets {
             };
             let temporary = bucket.store.temporary();
             std::fs::write(&temporary, &bytes)?;
-            bucket
-                .store
-                .put(&key, &temporary, metadata, &Condition::default())?;
+            bucket.store.put(&key, &temporary, metadata, &Condition::default())?;
             Ok(etag)
         })
         .await
@@ -191,8 +169,7 @@ impl Buckets {
     /// `NoSuchBucket`, or what the disk says.
     pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
         let prefix = prefix.to_owned();
-        self.blocking(bucket, move |bucket| bucket.store.keys(&prefix))
-            .await
+        self.blocking(bucket, move |bucket| bucket.store.keys(&prefix)).await
     }
 
     /// Deletes an object, in process; one that is not there is no error.
@@ -201,10 +178,7 @@ impl Buckets {
     /// `NoSuchBucket`, or what the disk says.
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), ApiError> {
         let key = key.to_owned();
-        self.blocking(bucket, move |bucket| {
-            bucket.store.delete(&key, &Condition::default())
-        })
-        .await
+        self.blocking(bucket, move |bucket| bucket.store.delete(&key, &Condition::default())).await
     }
 
     /// The folder of a bucket, for a person to open.
@@ -236,20 +210,14 @@ impl Shared {
     }
 
     fn create(&self, name: &str, encryption: Encryption) -> Result<(), ApiError> {
-        let good =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-        let ends =
-            name.starts_with(['-', '.']) || name.ends_with(['-', '.']) || name.contains("..");
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        let ends = name.starts_with(['-', '.']) || name.ends_with(['-', '.']) || name.contains("..");
         if !(3..=63).contains(&name.len()) || !name.bytes().all(good) || ends {
             let text = format!("The specified bucket is not valid: {name}");
             return Err(ApiError::new(400, "InvalidBucketName", text));
         }
         let store = Store::create(&self.folder, name).map_err(|error| disk(&error))?;
-        let bucket = Bucket {
-            store,
-            created: std::time::SystemTime::now(),
-            encryption,
-        };
+        let bucket = Bucket { store, created: std::time::SystemTime::now(), encryption };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.contains_key(name) {
             let text = "Your previous request to create the named bucket succeeded and you already own it.";

@@ -49,29 +49,16 @@ impl Upload {
     }
 }
 
-pub(super) fn create(
-    shared: &Shared,
-    input: CreateMultipartUploadInput,
-) -> S3Result<CreateMultipartUploadOutput> {
+pub(super) fn create(shared: &Shared, input: CreateMultipartUploadInput) -> S3Result<CreateMultipartUploadOutput> {
     let bucket = shared.bucket(&input.bucket).map_err(error)?;
     for (name, given) in [
         ("x-amz-tagging", input.tagging.is_some()),
         ("x-amz-object-lock-mode", input.object_lock_mode.is_some()),
-        (
-            "x-amz-server-side-encryption-customer-algorithm",
-            input.sse_customer_algorithm.is_some(),
-        ),
-        (
-            "x-amz-website-redirect-location",
-            input.website_redirect_location.is_some(),
-        ),
+        ("x-amz-server-side-encryption-customer-algorithm", input.sse_customer_algorithm.is_some()),
+        ("x-amz-website-redirect-location", input.website_redirect_location.is_some()),
     ] {
         if given {
-            return Err(s3_error!(
-                NotImplemented,
-                "CreateMultipartUpload: {} is not implemented",
-                name
-            ));
+            return Err(s3_error!(NotImplemented, "CreateMultipartUpload: {} is not implemented", name));
         }
     }
     let mut metadata = Metadata {
@@ -89,10 +76,7 @@ pub(super) fn create(
     encrypt(
         &mut metadata,
         &bucket.encryption,
-        input
-            .server_side_encryption
-            .as_ref()
-            .map(ServerSideEncryption::as_str),
+        input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
         input.ssekms_key_id,
         input.bucket_key_enabled,
     );
@@ -108,12 +92,7 @@ pub(super) fn create(
         checksum_type: input.checksum_type,
         ..CreateMultipartUploadOutput::default()
     };
-    let upload = Upload {
-        bucket: input.bucket,
-        key: input.key,
-        metadata,
-        parts: BTreeMap::new(),
-    };
+    let upload = Upload { bucket: input.bucket, key: input.key, metadata, parts: BTreeMap::new() };
     uploads(shared).insert(id, upload);
     Ok(output)
 }
@@ -121,10 +100,7 @@ pub(super) fn create(
 pub(super) async fn part(shared: &Shared, input: UploadPartInput) -> S3Result<UploadPartOutput> {
     let bucket = find(shared, &input.bucket, &input.key, &input.upload_id)?;
     if !(1..=MOST_PARTS).contains(&input.part_number) {
-        return Err(s3_error!(
-            InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive"
-        ));
+        return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let file = bucket.store.temporary();
     let sent = Sums {
@@ -136,23 +112,14 @@ pub(super) async fn part(shared: &Shared, input: UploadPartInput) -> S3Result<Up
         crc64nvme: input.checksum_crc64nvme,
     };
     let received = receive(input.body, &file, sent).await?;
-    let part = Part {
-        file: file.clone(),
-        md5: received.md5,
-        length: received.length,
-    };
+    let part = Part { file: file.clone(), md5: received.md5, length: received.length };
     let replaced = match uploads(shared).get_mut(&input.upload_id) {
-        Some(upload) => upload
-            .parts
-            .insert(input.part_number, part)
-            .map(|part| part.file),
+        Some(upload) => upload.parts.insert(input.part_number, part).map(|part| part.file),
         // Completed or aborted meanwhile: the part is of no use.
         None => Some(file),
     };
     if let Some(file) = replaced {
-        tokio::fs::remove_file(file)
-            .await
-            .map_err(|failed| error(failed.into()))?;
+        tokio::fs::remove_file(file).await.map_err(|failed| error(failed.into()))?;
     }
     let sum = |name: &str| received.checksums.get(name).cloned();
     Ok(UploadPartOutput {
@@ -172,10 +139,7 @@ pub(super) async fn complete(
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let bucket = find(shared, &input.bucket, &input.key, &input.upload_id)?;
     let condition = write_condition(input.if_none_match.as_ref(), input.if_match.as_ref())?;
-    let listed = input
-        .multipart_upload
-        .and_then(|upload| upload.parts)
-        .unwrap_or_default();
+    let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let (files, mut metadata) = {
         let uploads = uploads(shared);
         let upload = uploads.get(&input.upload_id).ok_or_else(no_upload)?;
@@ -219,65 +183,39 @@ pub(super) async fn abort(shared: &Shared, input: &AbortMultipartUploadInput) ->
 /// The files of the parts that a completion lists, if it may list them so.
 fn check(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Vec<(PathBuf, [u8; 16])>> {
     if listed.is_empty() {
-        return Err(s3_error!(
-            MalformedXML,
-            "You must specify at least one part"
-        ));
+        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
     let (mut parts, mut before) = (Vec::with_capacity(listed.len()), 0);
     for wanted in listed {
         let number = wanted.part_number.unwrap_or_default();
         if number <= before {
-            return Err(s3_error!(
-                InvalidPartOrder,
-                "The list of parts was not in ascending order."
-            ));
+            return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
         }
         before = number;
         let etag = wanted.e_tag.as_ref().map(ETag::value);
-        let part = upload
-            .parts
-            .get(&number)
-            .filter(|part| etag == Some(&*hex::encode(part.md5)));
-        parts.push(part.ok_or_else(|| {
-            s3_error!(
-                InvalidPart,
-                "One or more of the specified parts could not be found."
-            )
-        })?);
+        let part = upload.parts.get(&number).filter(|part| etag == Some(&*hex::encode(part.md5)));
+        parts.push(
+            part.ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?,
+        );
     }
     let all_but_last = parts.split_last().map_or(&[][..], |(_, before)| before);
     if all_but_last.iter().any(|part| part.length < LEAST_PART) {
-        return Err(s3_error!(
-            EntityTooSmall,
-            "Your proposed upload is smaller than the minimum allowed size"
-        ));
+        return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
     }
-    Ok(parts
-        .into_iter()
-        .map(|part| (part.file.clone(), part.md5))
-        .collect())
+    Ok(parts.into_iter().map(|part| (part.file.clone(), part.md5)).collect())
 }
 
 fn find(shared: &Shared, bucket: &str, key: &str, id: &str) -> S3Result<Arc<Bucket>> {
     let found = shared.bucket(bucket).map_err(error)?;
     let uploads = uploads(shared);
-    let upload = uploads
-        .get(id)
-        .filter(|upload| upload.bucket == bucket && upload.key == key);
+    let upload = uploads.get(id).filter(|upload| upload.bucket == bucket && upload.key == key);
     upload.map(|_| found).ok_or_else(no_upload)
 }
 
 fn uploads(shared: &Shared) -> MutexGuard<'_, Uploads> {
-    shared
-        .uploads
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    shared.uploads.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn no_upload() -> s3s::S3Error {
-    s3_error!(
-        NoSuchUpload,
-        "The specified multipart upload does not exist."
-    )
+    s3_error!(NoSuchUpload, "The specified multipart upload does not exist.")
 }

@@ -33,11 +33,7 @@ pub(super) struct Received {
 }
 
 /// Writes a body to this file, which is gone again after an error.
-pub(super) async fn receive(
-    body: Option<StreamingBlob>,
-    file: &Path,
-    sent: Sums,
-) -> S3Result<Received> {
+pub(super) async fn receive(body: Option<StreamingBlob>, file: &Path, sent: Sums) -> S3Result<Received> {
     let mut checks = ChecksumHasher {
         crc32: sent.crc32.is_some().then(Crc32::new),
         crc32c: sent.crc32c.is_some().then(Crc32c::new),
@@ -56,10 +52,7 @@ pub(super) async fn receive(
             || sums.checksum_sha256 != sent.sha256
             || sums.checksum_crc64nvme != sent.crc64nvme;
         if wrong {
-            return Err(s3_error!(
-                BadDigest,
-                "The checksum you specified did not match what we received."
-            ));
+            return Err(s3_error!(BadDigest, "The checksum you specified did not match what we received."));
         }
         let checksums = headers([
             ("CRC32", &sums.checksum_crc32),
@@ -68,11 +61,7 @@ pub(super) async fn receive(
             ("SHA256", &sums.checksum_sha256),
             ("CRC64NVME", &sums.checksum_crc64nvme),
         ]);
-        Ok(Received {
-            md5,
-            length,
-            checksums,
-        })
+        Ok(Received { md5, length, checksums })
     }
     .await;
     if received.is_err() {
@@ -82,11 +71,7 @@ pub(super) async fn receive(
     received
 }
 
-async fn write(
-    mut body: Option<StreamingBlob>,
-    file: &Path,
-    checks: &mut ChecksumHasher,
-) -> Result<(Md5, u64), Error> {
+async fn write(mut body: Option<StreamingBlob>, file: &Path, checks: &mut ChecksumHasher) -> Result<(Md5, u64), Error> {
     let (mut md5, mut length) = (Md5::new(), 0);
     let mut file = tokio::fs::File::create(file).await?;
     while let Some(part) = match &mut body {

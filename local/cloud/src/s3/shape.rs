@@ -22,25 +22,20 @@ const CHUNK: usize = 128 * 1024;
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> S3Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(S3Error::internal_error)?
-        .map_err(error)
+    tokio::task::spawn_blocking(work).await.map_err(S3Error::internal_error)?.map_err(error)
 }
 
 pub(super) fn error(error: Error) -> S3Error {
     match error {
         Error::NoBucket => s3_error!(NoSuchBucket, "The specified bucket does not exist"),
         Error::NoKey => s3_error!(NoSuchKey, "The specified key does not exist."),
-        Error::Precondition => s3_error!(
-            PreconditionFailed,
-            "At least one of the pre-conditions you specified did not hold"
-        ),
+        Error::Precondition => {
+            s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
+        }
         Error::Key(Problem::TooLong) => s3_error!(KeyTooLongError, "Your key is too long"),
-        Error::Key(Problem::LongSegment) => s3_error!(
-            NotImplemented,
-            "a part of the key between slashes is longer than a file name can be"
-        ),
+        Error::Key(Problem::LongSegment) => {
+            s3_error!(NotImplemented, "a part of the key between slashes is longer than a file name can be")
+        }
         Error::Key(Problem::Empty) => s3_error!(InvalidArgument, "the key is empty"),
         Error::Disk(failed) if failed.kind() == std::io::ErrorKind::UnexpectedEof => {
             s3_error!(IncompleteBody, "The request body terminated unexpectedly")
@@ -61,43 +56,24 @@ pub(super) fn write_condition(
         None => false,
         Some(ETagCondition::Any) => true,
         Some(ETagCondition::ETag(_)) => {
-            return Err(s3_error!(
-                NotImplemented,
-                "a write knows If-None-Match only with *"
-            ));
+            return Err(s3_error!(NotImplemented, "a write knows If-None-Match only with *"));
         }
     };
-    Ok(Condition {
-        absent,
-        etag: if_match.map(condition_etag),
-    })
+    Ok(Condition { absent, etag: if_match.map(condition_etag) })
 }
 
 /// Members of PutObject that would change what is kept, and are not.
 pub(super) fn refuse_other_members(input: &PutObjectInput) -> S3Result<()> {
     let unknown = [
-        (
-            "x-amz-server-side-encryption-customer-algorithm",
-            input.sse_customer_algorithm.is_some(),
-        ),
+        ("x-amz-server-side-encryption-customer-algorithm", input.sse_customer_algorithm.is_some()),
         ("x-amz-tagging", input.tagging.is_some()),
         ("x-amz-object-lock-mode", input.object_lock_mode.is_some()),
-        (
-            "x-amz-write-offset-bytes",
-            input.write_offset_bytes.is_some(),
-        ),
-        (
-            "x-amz-website-redirect-location",
-            input.website_redirect_location.is_some(),
-        ),
+        ("x-amz-write-offset-bytes", input.write_offset_bytes.is_some()),
+        ("x-amz-website-redirect-location", input.website_redirect_location.is_some()),
     ];
     match unknown.iter().find(|(_, given)| *given) {
         None => Ok(()),
-        Some((name, _)) => Err(s3_error!(
-            NotImplemented,
-            "PutObject: {} is not implemented",
-            name
-        )),
+        Some((name, _)) => Err(s3_error!(NotImplemented, "PutObject: {} is not implemented", name)),
     }
 }
 
@@ -122,11 +98,7 @@ pub(super) fn check(
         ETagCondition::ETag(etag) => etag.value() == object.metadata.etag,
     };
     // HTTP dates have whole seconds.
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs()
-    };
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let at = |time: &Timestamp| u64::try_from(s3s_seconds(time)).unwrap_or_default();
     let modified = seconds(object.modified);
     let failed = match (if_match, unmodified_since) {
@@ -142,11 +114,7 @@ pub(super) fn check(
         (None, Some(time)) => modified <= at(time),
         (None, None) => false,
     };
-    if unchanged {
-        Err(S3ErrorCode::NotModified.into())
-    } else {
-        Ok(())
-    }
+    if unchanged { Err(S3ErrorCode::NotModified.into()) } else { Ok(()) }
 }
 
 pub(super) fn s3s_seconds(time: &Timestamp) -> i64 {
@@ -154,10 +122,7 @@ pub(super) fn s3s_seconds(time: &Timestamp) -> i64 {
     // Writing to memory does not fail; a time that cannot be written is no time.
     let _ = time.format(TimestampFormat::EpochSeconds, &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
-    text.split('.')
-        .next()
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or_default()
+    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
 }
 
 pub(super) fn http_date(time: &Timestamp) -> String {
@@ -199,13 +164,8 @@ pub(super) fn encrypt(
     }
 }
 
-pub(super) fn headers<const N: usize>(
-    given: [(&str, &Option<String>); N],
-) -> BTreeMap<String, String> {
-    given
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-        .collect()
+pub(super) fn headers<const N: usize>(given: [(&str, &Option<String>); N]) -> BTreeMap<String, String> {
+    given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
 }
 
 /// S3's default type.
@@ -220,9 +180,7 @@ pub(super) fn listed(object: Object) -> s3s::dto::Object {
         e_tag: Some(ETag::Strong(object.metadata.etag)),
         size: Some(signed(object.length)),
         last_modified: Some(object.modified.into()),
-        storage_class: Some(ObjectStorageClass::from_static(
-            ObjectStorageClass::STANDARD,
-        )),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
         ..s3s::dto::Object::default()
     }
 }
@@ -235,12 +193,7 @@ pub(super) fn contents_of(mut objects: Vec<s3s::dto::Object>, url: bool) -> Vec<
 }
 
 pub(super) fn prefixes_of(prefixes: Vec<String>, url: bool) -> Vec<CommonPrefix> {
-    prefixes
-        .into_iter()
-        .map(|prefix| CommonPrefix {
-            prefix: Some(encoded(prefix, url)),
-        })
-        .collect()
+    prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encoded(prefix, url)) }).collect()
 }
 
 pub(super) fn is_url(encoding: Option<&EncodingType>) -> bool {

@@ -119,10 +119,7 @@ impl Store {
             metadata.length = written.len();
             metadata.modified = nanos(written.modified()?);
             let described = self.temporary();
-            fs::write(
-                &described,
-                serde_json::to_vec(&metadata).map_err(io::Error::from)?,
-            )?;
+            fs::write(&described, serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;
             // The object first: without its metadata, or with old metadata that does not fit it, it is still whole.
             fs::rename(temporary, target)?;
             fs::rename(described, self.metadata_path(key))?;
@@ -155,11 +152,7 @@ impl Store {
             _ => {}
         }
         // Folders exist only because of what is in them.
-        for parent in path
-            .ancestors()
-            .skip(1)
-            .take_while(|parent| **parent != *self.objects)
-        {
+        for parent in path.ancestors().skip(1).take_while(|parent| **parent != *self.objects) {
             if fs::remove_dir(parent).is_err() {
                 break;
             }
@@ -186,9 +179,7 @@ impl Store {
         }
         match (self.open(key), &condition.etag) {
             (Ok(_), _) if condition.absent => Err(Error::Precondition),
-            (Ok(object), Some(etag)) if !etag.is_empty() && *etag != object.metadata.etag => {
-                Err(Error::Precondition)
-            }
+            (Ok(object), Some(etag)) if !etag.is_empty() && *etag != object.metadata.etag => Err(Error::Precondition),
             (Err(Error::NoKey), None) | (Ok(_), _) => Ok(()),
             (Err(error), _) => Err(error),
         }
@@ -208,20 +199,9 @@ impl Store {
         } else {
             // Put here by a person: what was known about another file says nothing about this one.
             let etag = etag_of(&mut file)?;
-            Metadata {
-                key: key.to_owned(),
-                etag,
-                length,
-                modified: nanos(modified),
-                ..Metadata::default()
-            }
+            Metadata { key: key.to_owned(), etag, length, modified: nanos(modified), ..Metadata::default() }
         };
-        Ok(Object {
-            metadata,
-            length,
-            modified,
-            file,
-        })
+        Ok(Object { metadata, length, modified, file })
     }
 
     /// The file of an existing key.
@@ -231,8 +211,7 @@ impl Store {
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.is_file() => return Ok(path),
                 Ok(_) => {}
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -255,16 +234,11 @@ impl Store {
             }
         }
         let marked = marked(&target);
-        Ok(if target.is_dir() || marked.is_file() {
-            marked
-        } else {
-            target
-        })
+        Ok(if target.is_dir() || marked.is_file() { marked } else { target })
     }
 
     fn metadata_path(&self, key: &str) -> PathBuf {
-        self.metadata
-            .join(format!("{}.json", hex::encode(Sha256::digest(key))))
+        self.metadata.join(format!("{}.json", hex::encode(Sha256::digest(key))))
     }
 }
 
@@ -311,7 +285,5 @@ fn etag_of(file: &mut File) -> io::Result<String> {
 }
 
 fn nanos(time: SystemTime) -> u128 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos()
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos()
 }

@@ -11,9 +11,8 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use super::multipart;
 use super::receive::{Sums, receive};
 use super::shape::{
-    blocking, check, condition_etag, content_type, contents, contents_of, encoded, encrypt, error,
-    headers, http_date, is_url, listed, parsed_date, prefixes_of, refuse_other_members,
-    refuse_version, signed, write_condition,
+    blocking, check, condition_etag, content_type, contents, contents_of, encoded, encrypt, error, headers, http_date,
+    is_url, listed, parsed_date, prefixes_of, refuse_other_members, refuse_version, signed, write_condition,
 };
 use super::store::{Condition, Metadata, Object};
 use super::{Bucket, Encryption, Shared};
@@ -53,9 +52,7 @@ impl Wire {
             let after = after.as_deref();
             let mut left = most;
             for key in bucket.store.keys(&prefix)? {
-                let delimiter = delimiter
-                    .as_deref()
-                    .filter(|delimiter| !delimiter.is_empty());
+                let delimiter = delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
                 let common = delimiter.and_then(|delimiter| {
                     let at = key[prefix.len()..].find(delimiter)?;
                     Some(key[..prefix.len() + at + delimiter.len()].to_owned())
@@ -63,12 +60,7 @@ impl Wire {
                 let shown = common.as_deref().unwrap_or(&key);
                 // A prefix that ended the last page stands for everything below it.
                 let seen = after.is_some_and(|after| shown <= after || key.as_str() <= after);
-                if seen
-                    || page
-                        .prefixes
-                        .last()
-                        .is_some_and(|last| Some(last) == common.as_ref())
-                {
+                if seen || page.prefixes.last().is_some_and(|last| Some(last) == common.as_ref()) {
                     continue;
                 }
                 if left == 0 {
@@ -99,30 +91,18 @@ struct Page {
 
 #[async_trait::async_trait]
 impl S3 for Wire {
-    async fn create_bucket(
-        &self,
-        request: S3Request<CreateBucketInput>,
-    ) -> S3Result<S3Response<CreateBucketOutput>> {
+    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         let name = request.input.bucket;
-        self.shared
-            .create(&name, Encryption::default())
-            .map_err(|error| {
-                let code = S3ErrorCode::from_bytes(error.code.as_bytes());
-                S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
-            })?;
+        self.shared.create(&name, Encryption::default()).map_err(|error| {
+            let code = S3ErrorCode::from_bytes(error.code.as_bytes());
+            S3Error::with_message(code.unwrap_or(S3ErrorCode::InternalError), error.message)
+        })?;
         let location = Some(format!("/{name}"));
         Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
-    async fn list_buckets(
-        &self,
-        _request: S3Request<ListBucketsInput>,
-    ) -> S3Result<S3Response<ListBucketsOutput>> {
-        let buckets = self
-            .shared
-            .buckets
-            .lock()
-            .map_err(|_| S3ErrorCode::InternalError)?;
+    async fn list_buckets(&self, _request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        let buckets = self.shared.buckets.lock().map_err(|_| S3ErrorCode::InternalError)?;
         let buckets = buckets.iter().map(|(name, bucket)| s3s::dto::Bucket {
             name: Some(name.clone()),
             creation_date: Some(bucket.created.into()),
@@ -130,24 +110,15 @@ impl S3 for Wire {
         });
         Ok(S3Response::new(ListBucketsOutput {
             buckets: Some(buckets.collect()),
-            owner: Some(Owner {
-                display_name: None,
-                id: Some(ACCOUNT.into()),
-            }),
+            owner: Some(Owner { display_name: None, id: Some(ACCOUNT.into()) }),
             ..ListBucketsOutput::default()
         }))
     }
 
-    async fn head_bucket(
-        &self,
-        request: S3Request<HeadBucketInput>,
-    ) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         self.bucket(&request.input.bucket)?;
         let bucket_region = Some(self.shared.region.clone());
-        Ok(S3Response::new(HeadBucketOutput {
-            bucket_region,
-            ..HeadBucketOutput::default()
-        }))
+        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
     }
 
     async fn get_bucket_location(
@@ -158,15 +129,10 @@ impl S3 for Wire {
         // The oldest region has no constraint.
         let region = Some(self.shared.region.clone()).filter(|region| region != "us-east-1");
         let location_constraint = region.map(BucketLocationConstraint::from);
-        Ok(S3Response::new(GetBucketLocationOutput {
-            location_constraint,
-        }))
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
     }
 
-    async fn put_object(
-        &self,
-        request: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         refuse_other_members(&input)?;
         let bucket = self.bucket(&input.bucket)?;
@@ -186,10 +152,7 @@ impl S3 for Wire {
         encrypt(
             &mut metadata,
             &bucket.encryption,
-            input
-                .server_side_encryption
-                .as_ref()
-                .map(ServerSideEncryption::as_str),
+            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,
         );
@@ -206,8 +169,7 @@ impl S3 for Wire {
         metadata.etag = hex::encode(received.md5);
         metadata.checksums = received.checksums;
         let key = input.key;
-        let metadata =
-            blocking(move || bucket.store.put(&key, &temporary, metadata, &condition)).await?;
+        let metadata = blocking(move || bucket.store.put(&key, &temporary, metadata, &condition)).await?;
         let sum = |name: &str| metadata.checksums.get(name).cloned();
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(metadata.etag.clone())),
@@ -230,22 +192,15 @@ impl S3 for Wire {
         multipart::create(&self.shared, request.input).map(S3Response::new)
     }
 
-    async fn upload_part(
-        &self,
-        request: S3Request<UploadPartInput>,
-    ) -> S3Result<S3Response<UploadPartOutput>> {
-        multipart::part(&self.shared, request.input)
-            .await
-            .map(S3Response::new)
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        multipart::part(&self.shared, request.input).await.map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        multipart::complete(&self.shared, request.input)
-            .await
-            .map(S3Response::new)
+        multipart::complete(&self.shared, request.input).await.map(S3Response::new)
     }
 
     async fn abort_multipart_upload(
@@ -254,16 +209,10 @@ impl S3 for Wire {
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         multipart::abort(&self.shared, &request.input).await?;
         let gone = hyper::StatusCode::NO_CONTENT;
-        Ok(S3Response::with_status(
-            AbortMultipartUploadOutput::default(),
-            gone,
-        ))
+        Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), gone))
     }
 
-    async fn get_object(
-        &self,
-        request: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         refuse_version(&input.version_id, input.part_number)?;
         let object = self.open(&input.bucket, &input.key).await?;
@@ -281,8 +230,7 @@ impl S3 for Wire {
         };
         let partial = input.range.is_some();
         let mut file = object.file;
-        file.seek(SeekFrom::Start(part.start))
-            .map_err(|failed| error(failed.into()))?;
+        file.seek(SeekFrom::Start(part.start)).map_err(|failed| error(failed.into()))?;
         let size = part.end - part.start;
         let metadata = object.metadata;
         let header = |name: &str| metadata.headers.get(name).cloned();
@@ -297,26 +245,12 @@ impl S3 for Wire {
             checksum_sha1: sum("SHA1"),
             checksum_sha256: sum("SHA256"),
             checksum_crc64nvme: sum("CRC64NVME"),
-            content_disposition: input
-                .response_content_disposition
-                .or(header("content-disposition")),
-            content_encoding: input
-                .response_content_encoding
-                .or(header("content-encoding")),
-            content_language: input
-                .response_content_language
-                .or(header("content-language")),
+            content_disposition: input.response_content_disposition.or(header("content-disposition")),
+            content_encoding: input.response_content_encoding.or(header("content-encoding")),
+            content_language: input.response_content_language.or(header("content-language")),
             content_length: Some(signed(size)),
-            content_range: partial.then(|| {
-                format!(
-                    "bytes {}-{}/{length}",
-                    part.start,
-                    part.end.saturating_sub(1)
-                )
-            }),
-            content_type: input
-                .response_content_type
-                .or(Some(content_type(&metadata))),
+            content_range: partial.then(|| format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1))),
+            content_type: input.response_content_type.or(Some(content_type(&metadata))),
             e_tag: Some(ETag::Strong(metadata.etag.clone())),
             expires: header("expires").as_deref().and_then(parsed_date),
             last_modified: Some(object.modified.into()),
@@ -333,10 +267,7 @@ impl S3 for Wire {
         Ok(response)
     }
 
-    async fn head_object(
-        &self,
-        request: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         refuse_version(&input.version_id, input.part_number)?;
         let object = self.open(&input.bucket, &input.key).await?;
@@ -386,25 +317,14 @@ impl S3 for Wire {
                 hex::decode(token)
                     .ok()
                     .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .ok_or_else(|| {
-                        s3_error!(
-                            InvalidArgument,
-                            "The continuation token provided is incorrect"
-                        )
-                    })?,
+                    .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
             ),
         };
         let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        let page = self
-            .page(&input.bucket, prefix, delimiter, after, most)
-            .await?;
+        let page = self.page(&input.bucket, prefix, delimiter, after, most).await?;
         let url = is_url(input.encoding_type.as_ref());
-        let next = page
-            .last
-            .as_ref()
-            .filter(|_| page.truncated)
-            .map(hex::encode);
+        let next = page.last.as_ref().filter(|_| page.truncated).map(hex::encode);
         let count = page.objects.len() + page.prefixes.len();
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
@@ -423,22 +343,13 @@ impl S3 for Wire {
         }))
     }
 
-    async fn list_objects(
-        &self,
-        request: S3Request<ListObjectsInput>,
-    ) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
         let input = request.input;
         let most = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        let page = self
-            .page(&input.bucket, prefix, delimiter, input.marker.clone(), most)
-            .await?;
+        let page = self.page(&input.bucket, prefix, delimiter, input.marker.clone(), most).await?;
         let url = is_url(input.encoding_type.as_ref());
-        let next = page
-            .last
-            .clone()
-            .filter(|_| page.truncated)
-            .map(|last| encoded(last, url));
+        let next = page.last.clone().filter(|_| page.truncated).map(|last| encoded(last, url));
         Ok(S3Response::new(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(encoded(input.prefix.unwrap_or_default(), url)),
@@ -454,23 +365,14 @@ impl S3 for Wire {
         }))
     }
 
-    async fn delete_object(
-        &self,
-        request: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         refuse_version(&input.version_id, None)?;
         let bucket = self.bucket(&input.bucket)?;
         let etag = input.if_match.as_ref().map(condition_etag);
-        let condition = Condition {
-            absent: false,
-            etag,
-        };
+        let condition = Condition { absent: false, etag };
         blocking(move || bucket.store.delete(&input.key, &condition)).await?;
-        Ok(S3Response::with_status(
-            DeleteObjectOutput::default(),
-            hyper::StatusCode::NO_CONTENT,
-        ))
+        Ok(S3Response::with_status(DeleteObjectOutput::default(), hyper::StatusCode::NO_CONTENT))
     }
 
     async fn delete_objects(
@@ -487,18 +389,12 @@ impl S3 for Wire {
                 let ended = match object.version_id {
                     Some(_) => Err(s3_error!(NotImplemented, "versions are not implemented")),
                     None => {
-                        let condition = Condition {
-                            absent: false,
-                            etag,
-                        };
+                        let condition = Condition { absent: false, etag };
                         bucket.store.delete(&object.key, &condition).map_err(error)
                     }
                 };
                 match ended {
-                    Ok(()) => deleted.push(DeletedObject {
-                        key: Some(object.key),
-                        ..DeletedObject::default()
-                    }),
+                    Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
                     Err(failed) => errors.push(s3s::dto::Error {
                         code: Some(failed.code().as_str().to_owned()),
                         key: Some(object.key),
@@ -516,21 +412,10 @@ impl S3 for Wire {
         Ok(S3Response::new(output.await?))
     }
 
-    async fn copy_object(
-        &self,
-        request: S3Request<CopyObjectInput>,
-    ) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
-        let CopySource::Bucket {
-            bucket: source,
-            key: source_key,
-            version_id,
-        } = &input.copy_source
-        else {
-            return Err(s3_error!(
-                NotImplemented,
-                "CopyObject from an access point is not implemented"
-            ));
+        let CopySource::Bucket { bucket: source, key: source_key, version_id } = &input.copy_source else {
+            return Err(s3_error!(NotImplemented, "CopyObject from an access point is not implemented"));
         };
         refuse_version(&version_id.as_ref().map(ToString::to_string), None)?;
         let object = self.open(source, source_key).await?;
@@ -543,10 +428,8 @@ impl S3 for Wire {
         )
         .map_err(|_| s3_error!(PreconditionFailed))?;
         let bucket = self.bucket(&input.bucket)?;
-        let replace = input
-            .metadata_directive
-            .as_ref()
-            .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+        let replace =
+            input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
         let same = source.as_ref() == input.bucket && source_key.as_ref() == input.key;
         if same && !replace && input.server_side_encryption.is_none() {
             return Err(s3_error!(
@@ -577,10 +460,7 @@ impl S3 for Wire {
         encrypt(
             &mut metadata,
             &bucket.encryption,
-            input
-                .server_side_encryption
-                .as_ref()
-                .map(ServerSideEncryption::as_str),
+            input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,
         );
@@ -589,9 +469,7 @@ impl S3 for Wire {
             let temporary = bucket.store.temporary();
             let mut file = object.file;
             std::io::copy(&mut file, &mut File::create(&temporary)?)?;
-            bucket
-                .store
-                .put(&key, &temporary, metadata, &Condition::default())
+            bucket.store.put(&key, &temporary, metadata, &Condition::default())
         })
         .await?;
         Ok(S3Response::new(CopyObjectOutput {

@@ -22,10 +22,7 @@ impl Default for Clock {
 impl Clock {
     /// A clock that shows `wall` now.
     pub fn starting_at(wall: DateTime<Utc>) -> Self {
-        Self {
-            wall,
-            tokio: Instant::now(),
-        }
+        Self { wall, tokio: Instant::now() }
     }
 
     /// The wall time.

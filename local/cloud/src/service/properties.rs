@@ -26,27 +26,15 @@ impl<'a> Properties<'a> {
             Value::Object(map) => Some(map),
             Value::Null => None,
             _ => {
-                return Err(ApiError::new(
-                    400,
-                    "ValidationException",
-                    format!("{kind}: properties are no object"),
-                ));
+                return Err(ApiError::new(400, "ValidationException", format!("{kind}: properties are no object")));
             }
         };
-        Ok(Self {
-            path: kind.to_owned(),
-            map,
-            read: BTreeSet::new(),
-        })
+        Ok(Self { path: kind.to_owned(), map, read: BTreeSet::new() })
     }
 
     /// An error about one property.
     pub(crate) fn error(&self, name: &str, problem: &str) -> ApiError {
-        ApiError::new(
-            400,
-            "ValidationException",
-            format!("{}: property {name} {problem}", self.path),
-        )
+        ApiError::new(400, "ValidationException", format!("{}: property {name} {problem}", self.path))
     }
 
     /// A property as it is. JSON null is the same as absent, as after `AWS::NoValue`.
@@ -73,26 +61,17 @@ impl<'a> Properties<'a> {
 
     /// A text that must be there.
     pub(crate) fn required(&mut self, name: &'static str) -> Result<String, ApiError> {
-        self.text(name)?
-            .ok_or_else(|| self.error(name, "is missing"))
+        self.text(name)?.ok_or_else(|| self.error(name, "is missing"))
     }
 
     /// A whole number between two bounds, also written as text, as parameters resolve to.
-    pub(crate) fn number(
-        &mut self,
-        name: &'static str,
-        least: u64,
-        most: u64,
-    ) -> Result<Option<u64>, ApiError> {
+    pub(crate) fn number(&mut self, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         match text.parse::<u64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
-            _ => Err(self.error(
-                name,
-                &format!("must be a whole number from {least} to {most}, not {text}"),
-            )),
+            _ => Err(self.error(name, &format!("must be a whole number from {least} to {most}, not {text}"))),
         }
     }
 
@@ -116,14 +95,9 @@ impl<'a> Properties<'a> {
     }
 
     /// A structure inside, to be read and ended on its own.
-    pub(crate) fn inside(
-        &mut self,
-        name: &'static str,
-    ) -> Result<Option<Properties<'a>>, ApiError> {
+    pub(crate) fn inside(&mut self, name: &'static str) -> Result<Option<Properties<'a>>, ApiError> {
         let path = format!("{} {name}", self.path);
-        self.value(name)
-            .map(|value| Properties::of(&path, value))
-            .transpose()
+        self.value(name).map(|value| Properties::of(&path, value)).transpose()
     }
 
     /// Refuses what was not read.
@@ -131,20 +105,12 @@ impl<'a> Properties<'a> {
     /// # Errors
     /// Names the first unknown property.
     pub(crate) fn end(self) -> Result<(), ApiError> {
-        match self
-            .map
-            .into_iter()
-            .flat_map(Map::keys)
-            .find(|name| !self.read.contains(name.as_str()))
-        {
+        match self.map.into_iter().flat_map(Map::keys).find(|name| !self.read.contains(name.as_str())) {
             None => Ok(()),
             Some(name) => Err(ApiError::new(
                 400,
                 "ValidationException",
-                format!(
-                    "{}: property {name} is not known to the local cloud",
-                    self.path
-                ),
+                format!("{}: property {name} is not known to the local cloud", self.path),
             )),
         }
     }
@@ -170,10 +136,7 @@ mod tests {
         let mut properties = Properties::of("AWS::SQS::Queue", &value).unwrap();
         assert_eq!(properties.required("QueueName").unwrap(), "q");
         let error = properties.end().unwrap_err();
-        assert_eq!(
-            error.message,
-            "AWS::SQS::Queue: property Colour is not known to the local cloud"
-        );
+        assert_eq!(error.message, "AWS::SQS::Queue: property Colour is not known to the local cloud");
     }
 
     #[test]
@@ -181,13 +144,7 @@ mod tests {
         let value = json!({"Timeout": "30", "MemorySize": 1, "No": null});
         let mut properties = Properties::of("F", &value).unwrap();
         assert_eq!(properties.number("Timeout", 1, 900).unwrap(), Some(30));
-        assert!(
-            properties
-                .number("MemorySize", 128, 10_240)
-                .unwrap_err()
-                .message
-                .contains("MemorySize")
-        );
+        assert!(properties.number("MemorySize", 128, 10_240).unwrap_err().message.contains("MemorySize"));
         assert_eq!(properties.number("No", 1, 2).unwrap(), None);
     }
 }

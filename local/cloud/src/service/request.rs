@@ -21,24 +21,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// `SerializationException` when the body is no JSON object.
-    pub(crate) fn of(
-        service: &'static str,
-        operation: &'a str,
-        body: &'a Value,
-    ) -> Result<Self, ApiError> {
+    pub(crate) fn of(service: &'static str, operation: &'a str, body: &'a Value) -> Result<Self, ApiError> {
         let Value::Object(map) = body else {
-            return Err(ApiError::new(
-                400,
-                "SerializationException",
-                "the body must be a JSON object",
-            ));
+            return Err(ApiError::new(400, "SerializationException", "the body must be a JSON object"));
         };
-        Ok(Self {
-            service,
-            operation,
-            map,
-            read: BTreeSet::new(),
-        })
+        Ok(Self { service, operation, map, read: BTreeSet::new() })
     }
 
     /// A member as it is; JSON null is the same as absent.
@@ -49,11 +36,7 @@ impl<'a> Request<'a> {
 
     /// A member of the wrong type.
     pub(crate) fn wrong_type(&self, name: &str, wanted: &str) -> ApiError {
-        ApiError::new(
-            400,
-            "SerializationException",
-            format!("{name} must be {wanted}"),
-        )
+        ApiError::new(400, "SerializationException", format!("{name} must be {wanted}"))
     }
 
     /// A text.
@@ -77,10 +60,7 @@ impl<'a> Request<'a> {
     pub(crate) fn number(&mut self, name: &'static str) -> Result<Option<i64>, ApiError> {
         match self.value(name) {
             None => Ok(None),
-            Some(value) => value
-                .as_i64()
-                .map(Some)
-                .ok_or_else(|| self.wrong_type(name, "a whole number")),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| self.wrong_type(name, "a whole number")),
         }
     }
 
@@ -94,10 +74,7 @@ impl<'a> Request<'a> {
     }
 
     /// A map of texts; absent is empty.
-    pub(crate) fn texts(
-        &mut self,
-        name: &'static str,
-    ) -> Result<BTreeMap<String, String>, ApiError> {
+    pub(crate) fn texts(&mut self, name: &'static str) -> Result<BTreeMap<String, String>, ApiError> {
         let Some(value) = self.value(name) else {
             return Ok(BTreeMap::new());
         };
@@ -115,10 +92,7 @@ impl<'a> Request<'a> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
-        STANDARD
-            .decode(text)
-            .map(Some)
-            .map_err(|_| self.wrong_type(name, "base64"))
+        STANDARD.decode(text).map(Some).map_err(|_| self.wrong_type(name, "base64"))
     }
 
     /// Refuses members that nothing read.
@@ -126,16 +100,11 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Names the first one.
     pub(crate) fn end(&self) -> Result<(), ApiError> {
-        match self
-            .map
-            .iter()
-            .find(|(name, value)| !value.is_null() && !self.read.contains(name.as_str()))
-        {
+        match self.map.iter().find(|(name, value)| !value.is_null() && !self.read.contains(name.as_str())) {
             None => Ok(()),
-            Some((name, _)) => Err(ApiError::not_implemented(
-                self.service,
-                &format!("member {name} of {}", self.operation),
-            )),
+            Some((name, _)) => {
+                Err(ApiError::not_implemented(self.service, &format!("member {name} of {}", self.operation)))
+            }
         }
     }
 }
@@ -143,12 +112,7 @@ impl<'a> Request<'a> {
 /// The answer when a member is missing.
 pub(crate) fn missing(name: &str) -> ApiError {
     let mut member = name.chars();
-    let member: String = member
-        .next()
-        .into_iter()
-        .flat_map(char::to_lowercase)
-        .chain(member)
-        .collect();
+    let member: String = member.next().into_iter().flat_map(char::to_lowercase).chain(member).collect();
     ApiError::new(
         400,
         "ValidationException",

@@ -18,12 +18,7 @@ use crate::{ApiError, Caller};
 const MAX_BATCH: usize = 10;
 
 impl Sqs {
-    pub(super) async fn answer(
-        &self,
-        operation: &str,
-        caller: &Caller,
-        body: &Value,
-    ) -> Result<Value, ApiError> {
+    pub(super) async fn answer(&self, operation: &str, caller: &Caller, body: &Value) -> Result<Value, ApiError> {
         let mut read = Request::of("sqs", operation, body)?;
         match operation {
             "CreateQueue" => {
@@ -135,10 +130,7 @@ impl Sqs {
             }
             "StartMessageMoveTask" => {
                 let source = self.name(read.required("SourceArn")?)?;
-                let target = read
-                    .text("DestinationArn")?
-                    .map(|arn| self.name(arn))
-                    .transpose()?;
+                let target = read.text("DestinationArn")?.map(|arn| self.name(arn)).transpose()?;
                 read.end()?;
                 self.move_back(&source, target.as_deref())
             }
@@ -170,21 +162,13 @@ impl Sqs {
         if deliveries.is_empty() {
             return Ok(json!({}));
         }
-        let messages: Vec<Value> = deliveries
-            .iter()
-            .map(|delivery| message(delivery, &system, &custom))
-            .collect();
+        let messages: Vec<Value> = deliveries.iter().map(|delivery| message(delivery, &system, &custom)).collect();
         Ok(json!({ "Messages": messages }))
     }
 
     fn delete(&self, name: &str, handle: &str) -> Result<Value, ApiError> {
         let mut queues = self.lock();
-        match queues
-            .get_mut(name)
-            .ok_or_else(no_queue)?
-            .queue
-            .delete(handle)
-        {
+        match queues.get_mut(name).ok_or_else(no_queue)?.queue.delete(handle) {
             Receipt::Invalid => Err(invalid_receipt()),
             Receipt::Stale | Receipt::Done => Ok(json!({})),
         }
@@ -198,16 +182,9 @@ impl Sqs {
         let mut queues = self.lock();
         let entry = queues.get_mut(name).ok_or_else(no_queue)?;
         let visibility = Duration::from_secs(seconds);
-        match entry
-            .queue
-            .change_visibility(Instant::now(), handle, visibility)
-        {
+        match entry.queue.change_visibility(Instant::now(), handle, visibility) {
             Receipt::Invalid => Err(invalid_receipt()),
-            Receipt::Stale => Err(ApiError::new(
-                400,
-                "MessageNotInflight",
-                "The message referred to isn't in flight.",
-            )),
+            Receipt::Stale => Err(ApiError::new(400, "MessageNotInflight", "The message referred to isn't in flight.")),
             Receipt::Done => {
                 entry.arrived.notify_waiters();
                 Ok(json!({}))
@@ -237,18 +214,13 @@ impl Sqs {
         distinct.sort_unstable();
         distinct.dedup();
         let problem = match entries.len() {
-            0 => Some((
-                "EmptyBatchRequest",
-                "There should be at least one entry in the request.",
-            )),
-            count if count > MAX_BATCH => Some((
-                "TooManyEntriesInBatchRequest",
-                "Maximum number of entries per request are 10.",
-            )),
-            count if distinct.len() < count => Some((
-                "BatchEntryIdsNotDistinct",
-                "Two or more batch entries have the same Id.",
-            )),
+            0 => Some(("EmptyBatchRequest", "There should be at least one entry in the request.")),
+            count if count > MAX_BATCH => {
+                Some(("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10."))
+            }
+            count if distinct.len() < count => {
+                Some(("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id."))
+            }
             _ => None,
         };
         if let Some((code, text)) = problem {
@@ -287,24 +259,12 @@ impl Sqs {
             ("CreatedTimestamp", entry.created.to_string()),
             ("LastModifiedTimestamp", entry.created.to_string()),
             ("ApproximateNumberOfMessages", visible.to_string()),
-            (
-                "ApproximateNumberOfMessagesNotVisible",
-                in_flight.to_string(),
-            ),
+            ("ApproximateNumberOfMessagesNotVisible", in_flight.to_string()),
             ("ApproximateNumberOfMessagesDelayed", delayed.to_string()),
-            (
-                "VisibilityTimeout",
-                settings.visibility.as_secs().to_string(),
-            ),
-            (
-                "MessageRetentionPeriod",
-                settings.retention.as_secs().to_string(),
-            ),
+            ("VisibilityTimeout", settings.visibility.as_secs().to_string()),
+            ("MessageRetentionPeriod", settings.retention.as_secs().to_string()),
             ("DelaySeconds", settings.delay.as_secs().to_string()),
-            (
-                "ReceiveMessageWaitTimeSeconds",
-                settings.wait.as_secs().to_string(),
-            ),
+            ("ReceiveMessageWaitTimeSeconds", settings.wait.as_secs().to_string()),
             ("MaximumMessageSize", settings.max_size.to_string()),
             ("SqsManagedSseEnabled", "true".to_owned()),
         ]
@@ -319,16 +279,9 @@ impl Sqs {
     fn move_back(&self, source: &str, target: Option<&str>) -> Result<Value, ApiError> {
         let now = Instant::now();
         let mut queues = self.lock();
-        let messages = queues
-            .get_mut(source)
-            .ok_or_else(no_queue)?
-            .queue
-            .take_visible(now);
+        let messages = queues.get_mut(source).ok_or_else(no_queue)?.queue.take_visible(now);
         for mut message in messages {
-            let came_from = message
-                .dead_from
-                .as_deref()
-                .and_then(|arn| arn.rsplit(':').next());
+            let came_from = message.dead_from.as_deref().and_then(|arn| arn.rsplit(':').next());
             let to = target.or(came_from).unwrap_or(source).to_owned();
             // A redriven message is a new one for retention and receive counts (SQS guide, "dead-letter queue redrive").
             message.receives = 0;
@@ -364,29 +317,17 @@ pub(crate) fn query_error(code: &str) -> String {
 /// The attributes that SQS keeps about a message.
 pub(super) fn system_attributes(message: &Message) -> Map<String, Value> {
     let mut attributes = Map::new();
-    attributes.insert(
-        "ApproximateReceiveCount".into(),
-        json!(message.receives.to_string()),
-    );
-    attributes.insert(
-        "SentTimestamp".into(),
-        json!(message.sent_millis.to_string()),
-    );
+    attributes.insert("ApproximateReceiveCount".into(), json!(message.receives.to_string()));
+    attributes.insert("SentTimestamp".into(), json!(message.sent_millis.to_string()));
     attributes.insert("SenderId".into(), json!(message.sender));
     if let Some(first) = message.first_received_millis {
-        attributes.insert(
-            "ApproximateFirstReceiveTimestamp".into(),
-            json!(first.to_string()),
-        );
+        attributes.insert("ApproximateFirstReceiveTimestamp".into(), json!(first.to_string()));
     }
     if let Some(source) = &message.dead_from {
         attributes.insert("DeadLetterQueueSourceArn".into(), json!(source));
     }
     for (name, value) in &message.system_attributes {
-        attributes.insert(
-            name.clone(),
-            value.get("StringValue").cloned().unwrap_or_default(),
-        );
+        attributes.insert(name.clone(), value.get("StringValue").cloned().unwrap_or_default());
     }
     attributes
 }
@@ -400,11 +341,7 @@ fn message(delivery: &Delivery, system: &[&str], custom: &[&str]) -> Value {
         "Body": message.body,
     });
     let mut attributes = system_attributes(message);
-    attributes.retain(|name, _| {
-        system
-            .iter()
-            .any(|wanted| *wanted == "All" || wanted == name)
-    });
+    attributes.retain(|name, _| system.iter().any(|wanted| *wanted == "All" || wanted == name));
     if !attributes.is_empty() {
         shown["Attributes"] = Value::Object(attributes);
     }
@@ -412,9 +349,7 @@ fn message(delivery: &Delivery, system: &[&str], custom: &[&str]) -> Value {
         custom.iter().any(|wanted| {
             matches!(*wanted, "All" | ".*")
                 || wanted == name
-                || wanted
-                    .strip_suffix(".*")
-                    .is_some_and(|prefix| name.starts_with(prefix))
+                || wanted.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix))
         })
     };
     let mut attributes = message.attributes.clone();
@@ -439,19 +374,10 @@ pub(super) fn md5_of_attributes(attributes: &Map<String, Value>) -> String {
         let member = |member| value.get(member).and_then(Value::as_str);
         let (transport, bytes) = match member("BinaryValue") {
             Some(encoded) => (2_u8, STANDARD.decode(encoded).unwrap_or_default()),
-            None => (
-                1,
-                member("StringValue")
-                    .unwrap_or_default()
-                    .as_bytes()
-                    .to_vec(),
-            ),
+            None => (1, member("StringValue").unwrap_or_default().as_bytes().to_vec()),
         };
         add(&mut digest, name.as_bytes());
-        add(
-            &mut digest,
-            member("DataType").unwrap_or_default().as_bytes(),
-        );
+        add(&mut digest, member("DataType").unwrap_or_default().as_bytes());
         digest.update(&[transport]);
         add(&mut digest, &bytes);
     }
@@ -471,25 +397,14 @@ fn sending(read: &mut Request<'_>) -> Result<(Sending, Value), ApiError> {
     if !system_attributes.is_empty() {
         digests["MD5OfMessageSystemAttributes"] = json!(md5_of_attributes(&system_attributes));
     }
-    Ok((
-        Sending {
-            body,
-            attributes,
-            system_attributes,
-            delay,
-        },
-        digests,
-    ))
+    Ok((Sending { body, attributes, system_attributes, delay }, digests))
 }
 
 fn attributes_of_system(read: &mut Request<'_>) -> Result<Map<String, Value>, ApiError> {
     let attributes = attributes(read, "MessageSystemAttributes")?;
     match attributes.keys().find(|name| *name != "AWSTraceHeader") {
         None => Ok(attributes),
-        Some(name) => Err(parameter(
-            name,
-            "is no message system attribute that can be sent",
-        )),
+        Some(name) => Err(parameter(name, "is no message system attribute that can be sent")),
     }
 }
 
@@ -512,45 +427,27 @@ fn attributes(read: &mut Request<'_>, name: &'static str) -> Result<Map<String, 
             _ => false,
         };
         if !fits {
-            return Err(parameter(
-                attribute,
-                "must contain a non-empty value of its type",
-            ));
+            return Err(parameter(attribute, "must contain a non-empty value of its type"));
         }
     }
     Ok(attributes.clone())
 }
 
-fn bounded(
-    read: &mut Request<'_>,
-    name: &'static str,
-    least: u64,
-    most: u64,
-) -> Result<Option<u64>, ApiError> {
+fn bounded(read: &mut Request<'_>, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
     let Some(number) = read.number(name)? else {
         return Ok(None);
     };
     match u64::try_from(number) {
         Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
-        _ => Err(parameter(
-            name,
-            &format!("must be between {least} and {most}, not {number}"),
-        )),
+        _ => Err(parameter(name, &format!("must be between {least} and {most}, not {number}"))),
     }
 }
 
 fn settable(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    match attributes
-        .keys()
-        .find(|name| !SETTABLE.contains(&name.as_str()))
-    {
+    match attributes.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) if name.starts_with("Fifo") => Err(ApiError::not_implemented("sqs", name)),
-        Some(name) => Err(ApiError::new(
-            400,
-            "InvalidAttributeName",
-            format!("Unknown Attribute {name}."),
-        )),
+        Some(name) => Err(ApiError::new(400, "InvalidAttributeName", format!("Unknown Attribute {name}."))),
     }
 }
 
@@ -563,11 +460,7 @@ fn parameter(name: &str, problem: &str) -> ApiError {
 }
 
 fn invalid_receipt() -> ApiError {
-    ApiError::new(
-        400,
-        "ReceiptHandleIsInvalid",
-        "The input receipt handle is invalid.",
-    )
+    ApiError::new(400, "ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
 }
 
 fn names(list: &[Value]) -> Vec<&str> {

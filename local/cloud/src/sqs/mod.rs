@@ -107,9 +107,7 @@ impl Sqs {
     fn create(&self, name: &str, attributes: BTreeMap<String, String>) -> Result<(), ApiError> {
         let wrong = name.is_empty()
             || name.len() > 80
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if wrong {
             return Err(ApiError::new(
                 400,
@@ -167,10 +165,7 @@ impl Sqs {
 
     /// The ARN of a queue of this name, whether it exists or not.
     pub fn arn(&self, name: &str) -> String {
-        format!(
-            "arn:{PARTITION}:sqs:{}:{ACCOUNT}:{name}",
-            self.shared.region
-        )
+        format!("arn:{PARTITION}:sqs:{}:{ACCOUNT}:{name}", self.shared.region)
     }
 
     /// Sends a message in process to a queue (by name, URL or ARN) and answers with its id.
@@ -178,10 +173,7 @@ impl Sqs {
     /// # Errors
     /// `QueueDoesNotExist`, `InvalidMessageContents`.
     pub fn send(&self, queue: &str, body: &str) -> Result<String, ApiError> {
-        let sending = Sending {
-            body: body.to_owned(),
-            ..Sending::default()
-        };
+        let sending = Sending { body: body.to_owned(), ..Sending::default() };
         self.put(&self.name(queue)?, ACCOUNT, sending)
     }
 
@@ -192,11 +184,7 @@ impl Sqs {
         body: &str,
         attributes: Map<String, Value>,
     ) -> Result<String, ApiError> {
-        let sending = Sending {
-            body: body.to_owned(),
-            attributes,
-            ..Sending::default()
-        };
+        let sending = Sending { body: body.to_owned(), attributes, ..Sending::default() };
         self.put(&self.name(queue)?, ACCOUNT, sending)
     }
 
@@ -208,11 +196,7 @@ impl Sqs {
         let name = self.name(queue)?;
         let queues = self.lock();
         let entry = queues.get(&name).ok_or_else(no_queue)?;
-        Ok(entry
-            .queue
-            .messages()
-            .map(|message| message.body.clone())
-            .collect())
+        Ok(entry.queue.messages().map(|message| message.body.clone()).collect())
     }
 
     /// Visible, in flight and delayed messages of a queue (by name, URL or ARN).
@@ -221,12 +205,7 @@ impl Sqs {
     /// `QueueDoesNotExist`.
     pub fn counts(&self, queue: &str) -> Result<(usize, usize, usize), ApiError> {
         let name = self.name(queue)?;
-        Ok(self
-            .lock()
-            .get_mut(&name)
-            .ok_or_else(no_queue)?
-            .queue
-            .counts(Instant::now()))
+        Ok(self.lock().get_mut(&name).ok_or_else(no_queue)?.queue.counts(Instant::now()))
     }
 
     /// The name of an existing queue that is given by name, URL or ARN.
@@ -234,36 +213,18 @@ impl Sqs {
         let name = queue.rsplit(['/', ':']).next().unwrap_or(queue);
         let known = self.lock().contains_key(name);
         let ours = !queue.starts_with("arn:") || queue == self.arn(name);
-        if known && ours {
-            Ok(name.to_owned())
-        } else {
-            Err(no_queue())
-        }
+        if known && ours { Ok(name.to_owned()) } else { Err(no_queue()) }
     }
 
     /// A queue's visibility timeout and receive wait time.
     pub(crate) fn visibility(&self, name: &str) -> Result<Duration, ApiError> {
-        Ok(self
-            .lock()
-            .get(name)
-            .ok_or_else(no_queue)?
-            .queue
-            .settings
-            .visibility)
+        Ok(self.lock().get(name).ok_or_else(no_queue)?.queue.settings.visibility)
     }
 
     /// Waits up to `wait` for messages, and hands out up to `max`.
-    pub(crate) async fn hand_out(
-        &self,
-        name: &str,
-        max: usize,
-        wait: Duration,
-    ) -> Result<Vec<Handed>, ApiError> {
+    pub(crate) async fn hand_out(&self, name: &str, max: usize, wait: Duration) -> Result<Vec<Handed>, ApiError> {
         let deliveries = self.receive(name, max, None, Some(wait)).await?;
-        Ok(deliveries
-            .into_iter()
-            .map(|delivery| self.handed(name, delivery))
-            .collect())
+        Ok(deliveries.into_iter().map(|delivery| self.handed(name, delivery)).collect())
     }
 
     /// Takes messages out for good. One that somebody else was handed meanwhile stays.
@@ -280,11 +241,9 @@ impl Sqs {
         let attributes: Map<String, Value> = (message.attributes.iter())
             .map(|(name, value)| {
                 let mut members = Map::new();
-                for (from, to) in [
-                    ("StringValue", "stringValue"),
-                    ("BinaryValue", "binaryValue"),
-                    ("DataType", "dataType"),
-                ] {
+                for (from, to) in
+                    [("StringValue", "stringValue"), ("BinaryValue", "binaryValue"), ("DataType", "dataType")]
+                {
                     if let Some(member) = value.get(from) {
                         members.insert(to.to_owned(), member.clone());
                     }
@@ -308,11 +267,7 @@ impl Sqs {
         if !message.attributes.is_empty() {
             record["md5OfMessageAttributes"] = json!(api::md5_of_attributes(&message.attributes));
         }
-        Handed {
-            id: message.id.clone(),
-            receipt: delivery.receipt,
-            record,
-        }
+        Handed { id: message.id.clone(), receipt: delivery.receipt, record }
     }
 
     fn put(&self, name: &str, sender: &str, sending: Sending) -> Result<String, ApiError> {
@@ -337,10 +292,7 @@ impl Sqs {
         entry.queue.put(now, message, delay);
         entry.arrived.notify_waiters();
         drop(queues);
-        self.shared.trace.emit(What::MessageSent {
-            queue: name.to_owned(),
-            message: id.clone(),
-        });
+        self.shared.trace.emit(What::MessageSent { queue: name.to_owned(), message: id.clone() });
         Ok(id)
     }
 
@@ -367,10 +319,7 @@ impl Sqs {
             if !deliveries.is_empty() || Instant::now() >= end {
                 return Ok(deliveries);
             }
-            let next = self
-                .lock()
-                .get(name)
-                .and_then(|entry| entry.queue.next_appearance());
+            let next = self.lock().get(name).and_then(|entry| entry.queue.next_appearance());
             let until = next.map_or(end, |next| next.min(end));
             tokio::select! {
                 () = notified => {}
@@ -379,21 +328,11 @@ impl Sqs {
         }
     }
 
-    fn receive_now(
-        &self,
-        name: &str,
-        max: usize,
-        visibility: Option<Duration>,
-    ) -> Result<Vec<Delivery>, ApiError> {
+    fn receive_now(&self, name: &str, max: usize, visibility: Option<Duration>) -> Result<Vec<Delivery>, ApiError> {
         let now = Instant::now();
         let mut queues = self.lock();
         let entry = queues.get_mut(name).ok_or_else(no_queue)?;
-        let dead_queue = entry
-            .queue
-            .settings
-            .dead_letters
-            .as_ref()
-            .map(|dead| dead.queue.clone());
+        let dead_queue = entry.queue.settings.dead_letters.as_ref().map(|dead| dead.queue.clone());
         if let Some(dead) = &dead_queue
             && !queues.contains_key(dead)
         {
@@ -405,20 +344,14 @@ impl Sqs {
         }
         let entry = queues.get_mut(name).ok_or_else(no_queue)?;
         let visibility = visibility.unwrap_or(entry.queue.settings.visibility);
-        let (deliveries, dead) =
-            entry
-                .queue
-                .receive(now, self.shared.clock.millis(), max, visibility);
+        let (deliveries, dead) = entry.queue.receive(now, self.shared.clock.millis(), max, visibility);
         let mut shown = Vec::new();
         if let Some(target) = dead_queue.and_then(|dead| queues.get_mut(&dead)) {
             for mut message in dead {
                 message.dead_from = Some(self.arn(name));
                 let message_id = message.id.clone();
                 target.queue.put(now, message, Duration::ZERO);
-                shown.push(What::MessageDead {
-                    queue: name.to_owned(),
-                    message: message_id,
-                });
+                shown.push(What::MessageDead { queue: name.to_owned(), message: message_id });
             }
             target.arrived.notify_waiters();
         }
@@ -435,10 +368,7 @@ impl Sqs {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.shared
-            .queues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -461,21 +391,14 @@ struct Sending {
 impl Sending {
     fn check(&self, max_size: usize) -> Result<(), ApiError> {
         let attributes = self.attributes.iter().map(|(name, value)| {
-            let member = |member| {
-                value
-                    .get(member)
-                    .and_then(Value::as_str)
-                    .map_or(0, str::len)
-            };
+            let member = |member| value.get(member).and_then(Value::as_str).map_or(0, str::len);
             name.len() + member("DataType") + member("StringValue") + member("BinaryValue")
         });
         if self.body.len() + attributes.sum::<usize>() > max_size {
             return Err(ApiError::new(
                 400,
                 "InvalidParameterValue",
-                format!(
-                    "One or more parameters are invalid. Reason: Message must be shorter than {max_size} bytes."
-                ),
+                format!("One or more parameters are invalid. Reason: Message must be shorter than {max_size} bytes."),
             ));
         }
         // The characters of XML 1.0, as SendMessage documents.
@@ -514,19 +437,11 @@ fn settings(attributes: &BTreeMap<String, String>) -> Result<Settings, ApiError>
     };
     let number = |name: &str, least: u64, most: u64, default: u64| match attributes.get(name) {
         None => Ok(default),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| invalid(name)),
+        Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| invalid(name)),
     };
-    let seconds = |name: &str, least: u64, most: u64, default: u64| {
-        number(name, least, most, default).map(Duration::from_secs)
-    };
-    let dead_letters = match attributes
-        .get("RedrivePolicy")
-        .filter(|text| !text.is_empty())
-    {
+    let seconds =
+        |name: &str, least: u64, most: u64, default: u64| number(name, least, most, default).map(Duration::from_secs);
+    let dead_letters = match attributes.get("RedrivePolicy").filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => {
             let policy: Value = serde_json::from_str(text).map_err(|_| invalid("RedrivePolicy"))?;
@@ -557,11 +472,7 @@ fn settings(attributes: &BTreeMap<String, String>) -> Result<Settings, ApiError>
 }
 
 fn no_queue() -> ApiError {
-    ApiError::new(
-        400,
-        "QueueDoesNotExist",
-        "The specified queue does not exist.",
-    )
+    ApiError::new(400, "QueueDoesNotExist", "The specified queue does not exist.")
 }
 
 fn md5(bytes: &[u8]) -> String {

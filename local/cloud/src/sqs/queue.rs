@@ -83,13 +83,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            slots: BTreeMap::new(),
-            ready: VecDeque::new(),
-            hidden: BTreeSet::new(),
-            next: 0,
-        }
+        Self { settings, slots: BTreeMap::new(), ready: VecDeque::new(), hidden: BTreeSet::new(), next: 0 }
     }
 
     /// Puts a message in, hidden for `delay`.
@@ -101,14 +95,7 @@ impl Queue {
             Some(until) => drop(self.hidden.insert((until, number))),
             None => self.ready.push_back(number),
         }
-        self.slots.insert(
-            number,
-            Slot {
-                message,
-                receipt: None,
-                hidden_until,
-            },
-        );
+        self.slots.insert(number, Slot { message, receipt: None, hidden_until });
     }
 
     /// Hands out up to `max` messages, and those that are to go to the dead letter queue instead.
@@ -132,11 +119,7 @@ impl Queue {
                 self.slots.remove(&number);
                 continue;
             }
-            let limit = self
-                .settings
-                .dead_letters
-                .as_ref()
-                .map(|dead| dead.max_receives);
+            let limit = self.settings.dead_letters.as_ref().map(|dead| dead.max_receives);
             if limit.is_some_and(|limit| slot.message.receives >= limit) {
                 dead.extend(self.slots.remove(&number).map(|slot| slot.message));
                 continue;
@@ -149,10 +132,7 @@ impl Queue {
             slot.hidden_until = Some(until);
             self.hidden.insert((until, number));
             let receipt = format!("{number:016x}-{}", receipt.simple());
-            deliveries.push(Delivery {
-                message: slot.message.clone(),
-                receipt,
-            });
+            deliveries.push(Delivery { message: slot.message.clone(), receipt });
         }
         (deliveries, dead)
     }
@@ -178,12 +158,7 @@ impl Queue {
     }
 
     /// Changes until when a message stays hidden; zero shows it at once.
-    pub(super) fn change_visibility(
-        &mut self,
-        now: Instant,
-        handle: &str,
-        visibility: Duration,
-    ) -> Receipt {
+    pub(super) fn change_visibility(&mut self, now: Instant, handle: &str, visibility: Duration) -> Receipt {
         self.appear(now);
         let Some((number, receipt)) = parse(handle) else {
             return Receipt::Invalid;
@@ -210,16 +185,10 @@ impl Queue {
     pub(super) fn counts(&mut self, now: Instant) -> (usize, usize, usize) {
         self.appear(now);
         let retention = self.settings.retention;
-        self.slots
-            .retain(|_, slot| now.duration_since(slot.message.sent) < retention);
+        self.slots.retain(|_, slot| now.duration_since(slot.message.sent) < retention);
         self.ready.retain(|number| self.slots.contains_key(number));
-        self.hidden
-            .retain(|(_, number)| self.slots.contains_key(number));
-        let in_flight = self
-            .hidden
-            .iter()
-            .filter(|(_, number)| self.handed_out(*number))
-            .count();
+        self.hidden.retain(|(_, number)| self.slots.contains_key(number));
+        let in_flight = self.hidden.iter().filter(|(_, number)| self.handed_out(*number)).count();
         (self.ready.len(), in_flight, self.hidden.len() - in_flight)
     }
 
@@ -232,11 +201,7 @@ impl Queue {
     pub(super) fn take_visible(&mut self, now: Instant) -> Vec<Message> {
         self.appear(now);
         let ready = std::mem::take(&mut self.ready);
-        ready
-            .iter()
-            .filter_map(|number| self.slots.remove(number))
-            .map(|slot| slot.message)
-            .collect()
+        ready.iter().filter_map(|number| self.slots.remove(number)).map(|slot| slot.message).collect()
     }
 
     /// Forgets everything.
@@ -247,9 +212,7 @@ impl Queue {
     }
 
     fn handed_out(&self, number: u64) -> bool {
-        self.slots
-            .get(&number)
-            .is_some_and(|slot| slot.receipt.is_some())
+        self.slots.get(&number).is_some_and(|slot| slot.receipt.is_some())
     }
 
     /// Moves what is no longer hidden to `ready`, in the order in which it appeared. Its receipt stays good for a
@@ -270,8 +233,5 @@ impl Queue {
 
 fn parse(handle: &str) -> Option<(u64, Uuid)> {
     let (number, receipt) = handle.split_once('-')?;
-    Some((
-        u64::from_str_radix(number, 16).ok()?,
-        Uuid::try_parse(receipt).ok()?,
-    ))
+    Some((u64::from_str_radix(number, 16).ok()?, Uuid::try_parse(receipt).ok()?))
 }

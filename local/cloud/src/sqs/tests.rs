@@ -17,14 +17,8 @@ async fn call(sqs: &Sqs, operation: &str, mut body: Value) -> Result<Value, ApiE
 }
 
 async fn receive(sqs: &Sqs) -> Vec<Value> {
-    let answer = call(sqs, "ReceiveMessage", json!({"MaxNumberOfMessages": 10}))
-        .await
-        .unwrap();
-    answer
-        .get("Messages")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    let answer = call(sqs, "ReceiveMessage", json!({"MaxNumberOfMessages": 10})).await.unwrap();
+    answer.get("Messages").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 async fn pass(seconds: u64) {
@@ -44,21 +38,9 @@ async fn a_message_is_hidden_until_its_visibility_timeout() {
     let again = receive(&sqs).await;
     assert_eq!(again.len(), 1);
     // The first receipt is stale: no error, and no effect.
-    call(
-        &sqs,
-        "DeleteMessage",
-        json!({"ReceiptHandle": first[0]["ReceiptHandle"]}),
-    )
-    .await
-    .unwrap();
+    call(&sqs, "DeleteMessage", json!({"ReceiptHandle": first[0]["ReceiptHandle"]})).await.unwrap();
     assert_eq!(sqs.counts("q").unwrap(), (0, 1, 0));
-    call(
-        &sqs,
-        "DeleteMessage",
-        json!({"ReceiptHandle": again[0]["ReceiptHandle"]}),
-    )
-    .await
-    .unwrap();
+    call(&sqs, "DeleteMessage", json!({"ReceiptHandle": again[0]["ReceiptHandle"]})).await.unwrap();
     assert_eq!(sqs.counts("q").unwrap(), (0, 0, 0));
 }
 
@@ -70,25 +52,17 @@ async fn visibility_changes_for_one_message() {
     let messages = receive(&sqs).await;
     let handle = &messages[0]["ReceiptHandle"];
     let change = |seconds: u64| json!({"ReceiptHandle": handle, "VisibilityTimeout": seconds});
-    call(&sqs, "ChangeMessageVisibility", change(100))
-        .await
-        .unwrap();
+    call(&sqs, "ChangeMessageVisibility", change(100)).await.unwrap();
     pass(30).await;
     let back = receive(&sqs).await;
     assert_eq!(back.len(), 1);
     assert_eq!(back[0]["Body"], "b");
-    call(&sqs, "ChangeMessageVisibility", change(0))
-        .await
-        .unwrap();
+    call(&sqs, "ChangeMessageVisibility", change(0)).await.unwrap();
     let back = receive(&sqs).await;
     assert_eq!(back[0]["Body"], "a");
-    let error = call(&sqs, "ChangeMessageVisibility", change(0))
-        .await
-        .unwrap_err();
+    let error = call(&sqs, "ChangeMessageVisibility", change(0)).await.unwrap_err();
     assert_eq!(error.code, "MessageNotInflight");
-    let error = call(&sqs, "DeleteMessage", json!({"ReceiptHandle": "rubbish"}))
-        .await
-        .unwrap_err();
+    let error = call(&sqs, "DeleteMessage", json!({"ReceiptHandle": "rubbish"})).await.unwrap_err();
     assert_eq!(error.code, "ReceiptHandleIsInvalid");
 }
 
@@ -98,10 +72,7 @@ async fn a_long_poll_ends_with_a_message_or_its_time() {
     let begun = Instant::now();
     let wait = json!({"WaitTimeSeconds": 10});
     // Nothing there: all of the time.
-    assert_eq!(
-        call(&sqs, "ReceiveMessage", wait.clone()).await.unwrap(),
-        json!({})
-    );
+    assert_eq!(call(&sqs, "ReceiveMessage", wait.clone()).await.unwrap(), json!({}));
     assert_eq!(begun.elapsed().as_secs(), 10);
     // Sent while waiting, and delayed: exactly as long as the delay.
     let begun = Instant::now();
@@ -111,18 +82,10 @@ async fn a_long_poll_ends_with_a_message_or_its_time() {
     assert_eq!(begun.elapsed().as_secs(), 5);
     // Returned by its timeout while somebody waits.
     let begun = Instant::now();
-    let answer = call(&sqs, "ReceiveMessage", json!({"WaitTimeSeconds": 20}))
-        .await
-        .unwrap();
-    assert_eq!(
-        answer,
-        json!({}),
-        "30 seconds of visibility are longer than the wait"
-    );
+    let answer = call(&sqs, "ReceiveMessage", json!({"WaitTimeSeconds": 20})).await.unwrap();
+    assert_eq!(answer, json!({}), "30 seconds of visibility are longer than the wait");
     assert_eq!(begun.elapsed().as_secs(), 20);
-    let answer = call(&sqs, "ReceiveMessage", json!({"WaitTimeSeconds": 20}))
-        .await
-        .unwrap();
+    let answer = call(&sqs, "ReceiveMessage", json!({"WaitTimeSeconds": 20})).await.unwrap();
     assert_eq!(answer["Messages"][0]["Body"], "late");
     assert_eq!(begun.elapsed().as_secs(), 30);
 }
@@ -151,9 +114,7 @@ async fn a_poisonous_message_goes_to_the_dead_letter_queue() {
     // Back to where it came from, with a fresh count.
     pass(30).await;
     let back = json!({"SourceArn": sqs.arn("dead")});
-    sqs.call("StartMessageMoveTask", &Caller::local_user(), back)
-        .await
-        .unwrap();
+    sqs.call("StartMessageMoveTask", &Caller::local_user(), back).await.unwrap();
     assert_eq!(sqs.counts("dead").unwrap(), (0, 0, 0));
     assert_eq!(receive(&sqs).await.len(), 1);
 }
@@ -182,24 +143,9 @@ async fn batches_answer_entry_by_entry() {
     ]});
     let answer = call(&sqs, "SendMessageBatch", body).await.unwrap();
     assert_eq!(answer["Successful"].as_array().unwrap().len(), 1);
-    assert_eq!(
-        answer["Successful"][0]["MD5OfMessageBody"],
-        "9dd4e461268c8034f5c8564e155c67a6"
-    );
-    let failed: Vec<&Value> = answer["Failed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| &f["Code"])
-        .collect();
-    assert_eq!(
-        failed,
-        [
-            "InvalidParameterValue",
-            "InvalidMessageContents",
-            "InvalidMessageContents"
-        ]
-    );
+    assert_eq!(answer["Successful"][0]["MD5OfMessageBody"], "9dd4e461268c8034f5c8564e155c67a6");
+    let failed: Vec<&Value> = answer["Failed"].as_array().unwrap().iter().map(|f| &f["Code"]).collect();
+    assert_eq!(failed, ["InvalidParameterValue", "InvalidMessageContents", "InvalidMessageContents"]);
     for (body, code) in [
         (json!({"Entries": []}), "EmptyBatchRequest"),
         (
@@ -211,10 +157,7 @@ async fn batches_answer_entry_by_entry() {
             "TooManyEntriesInBatchRequest",
         ),
     ] {
-        assert_eq!(
-            call(&sqs, "SendMessageBatch", body).await.unwrap_err().code,
-            code
-        );
+        assert_eq!(call(&sqs, "SendMessageBatch", body).await.unwrap_err().code, code);
     }
     let messages = receive(&sqs).await;
     let body = json!({"Entries": [
@@ -232,18 +175,9 @@ async fn message_attributes_have_the_digest_that_clients_check() {
     let attributes = json!({"kind": {"DataType": "String", "StringValue": "event"}});
     let body = json!({"MessageBody": "x", "MessageAttributes": attributes});
     let sent = call(&sqs, "SendMessage", body).await.unwrap();
-    let got = call(
-        &sqs,
-        "ReceiveMessage",
-        json!({"MessageAttributeNames": ["All"]}),
-    )
-    .await
-    .unwrap();
+    let got = call(&sqs, "ReceiveMessage", json!({"MessageAttributeNames": ["All"]})).await.unwrap();
     assert_eq!(got["Messages"][0]["MessageAttributes"], attributes);
-    assert_eq!(
-        sent["MD5OfMessageAttributes"],
-        got["Messages"][0]["MD5OfMessageAttributes"]
-    );
+    assert_eq!(sent["MD5OfMessageAttributes"], got["Messages"][0]["MD5OfMessageAttributes"]);
     // Counted by hand from the guide's description: lengths, texts and the transport type.
     let mut plain = Vec::new();
     for (text, transport) in [("kind", None), ("String", None), ("event", Some(1_u8))] {
@@ -261,51 +195,24 @@ async fn refusals_are_named() {
         (json!({"Colour": "red"}), "Colour"),
         (json!({"FifoQueue": true}), "FifoQueue"),
         (json!({"VisibilityTimeout": 43_201}), "VisibilityTimeout"),
-        (
-            json!({"RedrivePolicy": {"maxReceiveCount": 1}}),
-            "RedrivePolicy",
-        ),
+        (json!({"RedrivePolicy": {"maxReceiveCount": 1}}), "RedrivePolicy"),
     ] {
         let error = sqs.create_queue("other", &properties).unwrap_err();
         assert!(error.message.contains(name), "{error}");
     }
     for (operation, body, code) in [
         ("TagQueue", json!({}), "NotImplemented"),
-        (
-            "SendMessage",
-            json!({"MessageBody": "x", "MessageGroupId": "g"}),
-            "NotImplemented",
-        ),
-        (
-            "SendMessage",
-            json!({"MessageBody": "x", "QueueUrl": "http://h/0/none"}),
-            "QueueDoesNotExist",
-        ),
-        (
-            "ReceiveMessage",
-            json!({"MaxNumberOfMessages": 11}),
-            "InvalidParameterValue",
-        ),
-        (
-            "SetQueueAttributes",
-            json!({"Attributes": {"Colour": "red"}}),
-            "InvalidAttributeName",
-        ),
+        ("SendMessage", json!({"MessageBody": "x", "MessageGroupId": "g"}), "NotImplemented"),
+        ("SendMessage", json!({"MessageBody": "x", "QueueUrl": "http://h/0/none"}), "QueueDoesNotExist"),
+        ("ReceiveMessage", json!({"MaxNumberOfMessages": 11}), "InvalidParameterValue"),
+        ("SetQueueAttributes", json!({"Attributes": {"Colour": "red"}}), "InvalidAttributeName"),
     ] {
         let error = call(&sqs, operation, body).await.unwrap_err();
         assert_eq!(error.code, code, "{operation}: {error}");
     }
     let other = "arn:aws:sqs:eu-west-1:000000000000:q";
-    assert_eq!(
-        sqs.send(other, "x").unwrap_err().code,
-        "QueueDoesNotExist",
-        "another region"
-    );
-    assert_eq!(
-        sqs.counts("q").unwrap(),
-        (0, 0, 0),
-        "a refused message is not sent"
-    );
+    assert_eq!(sqs.send(other, "x").unwrap_err().code, "QueueDoesNotExist", "another region");
+    assert_eq!(sqs.counts("q").unwrap(), (0, 0, 0), "a refused message is not sent");
 }
 
 #[tokio::test]
@@ -316,11 +223,7 @@ async fn receivers_share_messages_and_nobody_gets_one_twice() {
         tokio::spawn(async move {
             let mut got = Vec::new();
             loop {
-                match sqs
-                    .hand_out("q", 3, Duration::from_millis(200))
-                    .await
-                    .unwrap()
-                {
+                match sqs.hand_out("q", 3, Duration::from_millis(200)).await.unwrap() {
                     messages if messages.is_empty() => return got,
                     messages => got.extend(messages.into_iter().map(|message| message.id)),
                 }

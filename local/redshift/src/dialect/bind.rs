@@ -35,11 +35,7 @@ pub struct Marker {
 pub struct Value<'a>(pub &'a str);
 
 impl ToSql for Value<'_> {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         out.extend_from_slice(self.0.as_bytes());
         Ok(IsNull::No)
     }
@@ -62,12 +58,7 @@ impl ToSql for Value<'_> {
 /// Text that cannot be tokenized (an unterminated quote), as the statement's failure.
 pub fn bind(sql: &str, names: &[&str]) -> Result<Bound, Error> {
     let tree = token::read(sql)?;
-    let mut bound = Bound {
-        sql: String::new(),
-        values: Vec::new(),
-        used: BTreeSet::new(),
-        missing: Vec::new(),
-    };
+    let mut bound = Bound { sql: String::new(), values: Vec::new(), used: BTreeSet::new(), missing: Vec::new() };
     write(&tree.nodes, names, &mut bound);
     bound.sql.push_str(&tree.tail);
     Ok(bound)
@@ -77,30 +68,19 @@ fn write(nodes: &[Node], names: &[&str], bound: &mut Bound) {
     let mut index = 0;
     while let Some(node) = nodes.get(index) {
         bound.sql.push_str(&node.lead);
-        let (name, taken) = if node.is_symbol(":") {
-            marker(&nodes[index + 1..])
-        } else {
-            (String::new(), 0)
-        };
+        let (name, taken) = if node.is_symbol(":") { marker(&nodes[index + 1..]) } else { (String::new(), 0) };
         if taken > 0 {
             if let Some(value) = names.iter().position(|given| *given == name) {
-                let number = bound
-                    .values
-                    .iter()
-                    .position(|used| *used == value)
-                    .unwrap_or_else(|| {
-                        bound.values.push(value);
-                        bound.values.len() - 1
-                    });
+                let number = bound.values.iter().position(|used| *used == value).unwrap_or_else(|| {
+                    bound.values.push(value);
+                    bound.values.len() - 1
+                });
                 bound.sql.push_str(&format!("${}", number + 1));
                 bound.used.insert(name);
                 index += 1 + taken;
                 continue;
             }
-            bound.missing.push(Marker {
-                name,
-                offset: bound.sql.len(),
-            });
+            bound.missing.push(Marker { name, offset: bound.sql.len() });
         }
         bound.sql.push_str(&node.text);
         if node.shape == Shape::Group {
@@ -119,10 +99,7 @@ fn marker(rest: &[Node]) -> (String, usize) {
     for node in rest {
         let part = matches!(node.shape, Shape::Word | Shape::Number)
             && node.lead.is_empty()
-            && node
-                .text
-                .chars()
-                .all(|ch| ch.is_ascii_alphanumeric() || ch == '_');
+            && node.text.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '_');
         if !part {
             break;
         }

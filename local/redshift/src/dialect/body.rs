@@ -55,10 +55,7 @@ pub(super) fn rewrite(source: &str, nonatomic: bool, context: &Context) -> Resul
     walk.run()?;
     tree.nodes = walk.out;
     // In PostgreSQL 8.0 a variable wins over a column of the same name. On the first line, so that line numbers stay.
-    Ok(format!(
-        " #variable_conflict use_variable {}",
-        tree.render()
-    ))
+    Ok(format!(" #variable_conflict use_variable {}", tree.render()))
 }
 
 /// Statements that PL/pgSQL hands to SQL.
@@ -134,9 +131,7 @@ impl Walk<'_> {
                     self.until_before("when")?;
                 }
                 "when" => self.when()?,
-                "while" => self
-                    .until_expression("loop")
-                    .map(|()| self.open.push(Open::Other))?,
+                "while" => self.until_expression("loop").map(|()| self.open.push(Open::Other))?,
                 "for" => self.for_loop()?,
                 "end" => self.end(),
                 "perform" => self.perform()?,
@@ -163,17 +158,9 @@ impl Walk<'_> {
     /// `DECLARE name CURSOR` is a statement, `DECLARE` alone opens the declarations.
     fn next_is_cursor(&self) -> bool {
         !self.open.is_empty()
-            && self
-                .source
-                .get(self.index + 2)
-                .is_some_and(|node| node.is("cursor"))
-            && self.source[..self.index]
-                .last()
-                .is_some_and(|before| before.is_symbol(";"))
-            && self
-                .source
-                .get(self.index + 3)
-                .is_some_and(|node| node.is("for"))
+            && self.source.get(self.index + 2).is_some_and(|node| node.is("cursor"))
+            && self.source[..self.index].last().is_some_and(|before| before.is_symbol(";"))
+            && self.source.get(self.index + 3).is_some_and(|node| node.is("for"))
             && self.open.last() != Some(&Open::Other)
     }
 
@@ -184,11 +171,7 @@ impl Walk<'_> {
             .position(|node| node.is_symbol(";"))
             .map_or(self.source.len(), |at| self.index + at);
         let taken = self.source[self.index..end].to_vec();
-        self.before_end = self
-            .source
-            .get(end)
-            .map(|node| node.lead.clone())
-            .unwrap_or_default();
+        self.before_end = self.source.get(end).map(|node| node.lead.clone()).unwrap_or_default();
         self.index = (end + 1).min(self.source.len());
         taken
     }
@@ -243,33 +226,23 @@ impl Walk<'_> {
             self.rethrow();
         }
         if self.open.last() == Some(&Open::Handlers)
-            && !self
-                .source
-                .get(self.index + 1)
-                .is_some_and(|node| node.is("others"))
+            && !self.source.get(self.index + 1).is_some_and(|node| node.is("others"))
         {
             return Err(Error::near(
-                &self
-                    .source
-                    .get(self.index + 1)
-                    .map(|node| node.text.clone())
-                    .unwrap_or_default(),
+                &self.source.get(self.index + 1).map(|node| node.text.clone()).unwrap_or_default(),
             ));
         }
         self.until_expression("then")?;
         if self.open.last() == Some(&Open::Handlers) {
             // Redshift rolls the transaction back and runs the handler in a new one.
-            self.out
-                .push(Node::made(format!("call {SCHEMA}.handle();")));
+            self.out.push(Node::made(format!("call {SCHEMA}.handle();")));
         }
         Ok(())
     }
 
     /// A handler ends: its own work is committed and the error goes on.
     fn rethrow(&mut self) {
-        self.out.push(Node::made(format!(
-            "call {SCHEMA}.commit_statement(); raise;"
-        )));
+        self.out.push(Node::made(format!("call {SCHEMA}.commit_statement(); raise;")));
     }
 
     fn end(&mut self) {
@@ -277,8 +250,7 @@ impl Walk<'_> {
             self.rethrow();
         }
         let statement = self.take_statement();
-        let last = self.index >= self.source.len()
-            && !self.source.last().is_some_and(|node| node.is_symbol(";"));
+        let last = self.index >= self.source.len() && !self.source.last().is_some_and(|node| node.is_symbol(";"));
         self.out.extend(statement);
         if !last {
             self.out.push(Node::symbol(";"));
@@ -296,11 +268,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let at = 1 + usize::from(statement.get(1).is_some_and(|node| node.is("constant")));
-        if statement.len() > at
-            && !statement
-                .iter()
-                .any(|node| node.is("alias") || node.is_symbol("%"))
-        {
+        if statement.len() > at && !statement.iter().any(|node| node.is("alias") || node.is_symbol("%")) {
             let extent = types::extent(&statement[at..]);
             let mut value = statement.split_off((at + extent).min(statement.len()));
             if let Some((made, taken)) = types::rewrite(&statement[at..], types::Place::Cast)? {
@@ -315,9 +283,7 @@ impl Walk<'_> {
 
     /// `name := value` with `rest` starting at the operator: SQL text if the variable is executed.
     fn assigned(&mut self, name: &str, rest: &mut Vec<Node>) -> Result<(), Error> {
-        let at = rest
-            .iter()
-            .position(|node| node.is_symbol(":=") || node.is_symbol("=") || node.is("default"));
+        let at = rest.iter().position(|node| node.is_symbol(":=") || node.is_symbol("=") || node.is("default"));
         if let Some(at) = at
             && self.executed.contains(name)
             && dynamic::looks_like_sql(&rest[at + 1..])
@@ -366,25 +332,16 @@ impl Walk<'_> {
 
     fn sql(&mut self) -> Result<(), Error> {
         let mut statement = self.take_statement();
-        let lead = statement
-            .first()
-            .map(|node| node.lead.clone())
-            .unwrap_or_default();
+        let lead = statement.first().map(|node| node.lead.clone()).unwrap_or_default();
         if statement.first().is_some_and(|node| node.is("vacuum")) {
-            return Err(Error {
-                code: "25001",
-                message: "VACUUM cannot be executed from a procedure".to_owned(),
-            });
+            return Err(Error { code: "25001", message: "VACUUM cannot be executed from a procedure".to_owned() });
         }
         let draft = match statement::rewrite(&mut statement, &self.scope) {
             Ok(draft) => draft,
             // What cannot run fails when it would run, not when the procedure is made.
             Err(error) if error.code == "0A000" => {
                 let message = error.message.replace('\'', "''");
-                self.finish(vec![Node::made(format!(
-                    "perform {SCHEMA}.refuse('{}', '{message}')",
-                    error.code
-                ))]);
+                self.finish(vec![Node::made(format!("perform {SCHEMA}.refuse('{}', '{message}')", error.code))]);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -402,12 +359,9 @@ impl Walk<'_> {
     /// What Redshift does behind a statement.
     fn after(&mut self, draft: &Draft) {
         match draft.kind {
-            Kind::Truncate => self
-                .out
-                .push(Node::made(format!("call {SCHEMA}.truncate_commit();"))),
+            Kind::Truncate => self.out.push(Node::made(format!("call {SCHEMA}.truncate_commit();"))),
             Kind::Dml | Kind::Ddl if self.nonatomic => {
-                self.out
-                    .push(Node::made(format!("call {SCHEMA}.commit_statement();")));
+                self.out.push(Node::made(format!("call {SCHEMA}.commit_statement();")));
             }
             _ => {}
         }
@@ -419,21 +373,14 @@ impl Walk<'_> {
         let (made, kind) = self.executable(text)?;
         statement.extend(made);
         self.finish(statement);
-        let kind = kind.unwrap_or(if self.nonatomic {
-            Kind::Dml
-        } else {
-            Kind::Select
-        });
+        let kind = kind.unwrap_or(if self.nonatomic { Kind::Dml } else { Kind::Select });
         self.after(&Draft::new(kind));
         Ok(())
     }
 
     /// The expression behind EXECUTE with its INTO and USING.
     fn executable(&self, mut text: Vec<Node>) -> Result<(Vec<Node>, Option<Kind>), Error> {
-        let end = text
-            .iter()
-            .position(|node| node.is_any(&["into", "using"]))
-            .unwrap_or(text.len());
+        let end = text.iter().position(|node| node.is_any(&["into", "using"])).unwrap_or(text.len());
         let mut rest = text.split_off(end);
         expression::rewrite(&mut rest, &self.scope)?;
         let (mut made, kind) = if dynamic::looks_like_sql(&text) {
@@ -468,10 +415,7 @@ impl Walk<'_> {
                 }
                 statement.extend(source);
             }
-        } else if statement
-            .get(1)
-            .is_some_and(|node| node.is_symbol(":=") || node.is_symbol("="))
-        {
+        } else if statement.get(1).is_some_and(|node| node.is_symbol(":=") || node.is_symbol("=")) {
             let name = statement[0].name();
             let mut rest = statement.split_off(1);
             self.assigned(&name, &mut rest)?;

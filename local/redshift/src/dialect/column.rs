@@ -90,11 +90,7 @@ pub(super) const RESERVED: &[&str] = &[
 ];
 
 /// The bracket of CREATE TABLE: columns, keys and LIKE.
-pub(super) fn definitions(
-    body: &[Node],
-    table: &str,
-    scope: &Scope<'_>,
-) -> Result<Vec<Node>, Error> {
+pub(super) fn definitions(body: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
     let mut columns: Vec<(String, Vec<Node>)> = Vec::new();
     let mut keys: Vec<String> = Vec::new();
     for item in split(body, ",") {
@@ -111,13 +107,7 @@ pub(super) fn definitions(
                     keys.extend(
                         item.iter()
                             .filter(|node| node.is_group())
-                            .flat_map(|group| {
-                                group
-                                    .body
-                                    .iter()
-                                    .filter(|node| node.is_name())
-                                    .map(Node::name)
-                            }),
+                            .flat_map(|group| group.body.iter().filter(|node| node.is_name()).map(Node::name)),
                     );
                 }
             }
@@ -128,15 +118,9 @@ pub(super) fn definitions(
     }
     for key in keys {
         let Some((_, definition)) = columns.iter_mut().find(|(name, _)| *name == key) else {
-            return Err(Error {
-                code: "42703",
-                message: format!("column \"{key}\" named in key does not exist"),
-            });
+            return Err(Error { code: "42703", message: format!("column \"{key}\" named in key does not exist") });
         };
-        if !definition
-            .iter()
-            .any(|node| node.text.eq_ignore_ascii_case("not null"))
-        {
+        if !definition.iter().any(|node| node.text.eq_ignore_ascii_case("not null")) {
             definition.push(Node::made("not null"));
         }
     }
@@ -154,20 +138,14 @@ fn like(item: &[Node]) -> Result<Vec<Node>, Error> {
     let taken = name_at(item, 1).map_or(1, |(_, taken)| taken);
     match &item[1 + taken..] {
         [] => Ok(item.to_vec()),
-        [mode, what] if mode.is_any(&["including", "excluding"]) && what.is("defaults") => {
-            Ok(item.to_vec())
-        }
+        [mode, what] if mode.is_any(&["including", "excluding"]) && what.is("defaults") => Ok(item.to_vec()),
         [_, what, ..] => Err(Error::near(&what.text)),
         [other] => Err(Error::near(&other.text)),
     }
 }
 
 /// One column: name, type and attributes.
-pub(super) fn definition(
-    item: &[Node],
-    table: &str,
-    scope: &Scope<'_>,
-) -> Result<Vec<Node>, Error> {
+pub(super) fn definition(item: &[Node], table: &str, scope: &Scope<'_>) -> Result<Vec<Node>, Error> {
     let name = &item[0];
     if !name.is_name() {
         return Err(Error::near(&name.text));
@@ -214,16 +192,9 @@ const ATTRIBUTES: &[&str] = &[
     "check",
 ];
 
-fn column_attributes(
-    mut rest: &[Node],
-    made: &mut Vec<Node>,
-    scope: &Scope<'_>,
-) -> Result<(), Error> {
+fn column_attributes(mut rest: &[Node], made: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
     let not_null = |made: &mut Vec<Node>| {
-        if !made
-            .iter()
-            .any(|node| node.shape == Shape::Made && node.text == "not null")
-        {
+        if !made.iter().any(|node| node.shape == Shape::Made && node.text == "not null") {
             made.push(Node::made("not null"));
         }
     };
@@ -232,11 +203,8 @@ fn column_attributes(
         let taken = match node.lower().as_str() {
             "default" => {
                 // The expression may start with a word that is an attribute too (`default null`).
-                let end = rest
-                    .iter()
-                    .skip(2)
-                    .position(|node| node.is_any(ATTRIBUTES))
-                    .map_or(rest.len(), |end| end + 2);
+                let end =
+                    rest.iter().skip(2).position(|node| node.is_any(ATTRIBUTES)).map_or(rest.len(), |end| end + 2);
                 let mut default = rest[..end].to_vec();
                 expression::rewrite(&mut default, scope)?;
                 made.extend(default);
@@ -246,12 +214,7 @@ fn column_attributes(
                 made.push(identity("always", next)?);
                 2
             }
-            "generated"
-                if rest.len() > 5
-                    && rest[1].is("by")
-                    && rest[2].is("default")
-                    && rest[4].is("identity") =>
-            {
+            "generated" if rest.len() > 5 && rest[1].is("by") && rest[2].is("default") && rest[4].is("identity") => {
                 made.push(identity("by default", rest.get(5))?);
                 6
             }
@@ -261,8 +224,7 @@ fn column_attributes(
             "collate" => {
                 return Err(Error::unable(&format!(
                     "COLLATE {}",
-                    next.map(|next| next.text.to_uppercase())
-                        .unwrap_or_default()
+                    next.map(|next| next.text.to_uppercase()).unwrap_or_default()
                 )));
             }
             "not" if next.is_some_and(|next| next.is("null")) => {
@@ -291,10 +253,8 @@ fn identity(generated: &str, arguments: Option<&Node>) -> Result<Node, Error> {
     let Some(group) = arguments.filter(|group| group.is_group()) else {
         return Err(Error::near("identity"));
     };
-    let numbers: Vec<i64> = split(&group.body, ",")
-        .iter()
-        .filter_map(|n| render_trimmed(n).replace(' ', "").parse().ok())
-        .collect();
+    let numbers: Vec<i64> =
+        split(&group.body, ",").iter().filter_map(|n| render_trimmed(n).replace(' ', "").parse().ok()).collect();
     let [seed, step] = numbers[..] else {
         return Err(Error::near("identity"));
     };
@@ -302,7 +262,5 @@ fn identity(generated: &str, arguments: Option<&Node>) -> Result<Node, Error> {
         return Err(Error::refused("identity step must not be zero"));
     }
     let bound = if step > 0 { "minvalue" } else { "maxvalue" };
-    Ok(Node::made(format!(
-        "generated {generated} as identity (start with {seed} increment by {step} {bound} {seed})"
-    )))
+    Ok(Node::made(format!("generated {generated} as identity (start with {seed} increment by {step} {bound} {seed})")))
 }

@@ -36,10 +36,7 @@ pub(super) fn looks_like_sql(nodes: &[Node]) -> bool {
     let Some(text) = nodes.first().and_then(text_of) else {
         return false;
     };
-    let start = text
-        .trim_start()
-        .to_ascii_lowercase()
-        .replace(['\n', '\t', '\r'], " ");
+    let start = text.trim_start().to_ascii_lowercase().replace(['\n', '\t', '\r'], " ");
     SQL_STARTS.iter().any(|word| start.starts_with(word))
 }
 
@@ -47,9 +44,7 @@ pub(super) fn looks_like_sql(nodes: &[Node]) -> bool {
 fn text_of(node: &Node) -> Option<String> {
     match node.shape {
         Shape::Dollar => Some(super::procedure::dollar(&node.text).1.to_owned()),
-        Shape::Text if node.text.starts_with('\'') => {
-            Some(node.text[1..node.text.len() - 1].replace("''", "'"))
-        }
+        Shape::Text if node.text.starts_with('\'') => Some(node.text[1..node.text.len() - 1].replace("''", "'")),
         Shape::Text if node.text.starts_with("E'") => {
             let inner = &node.text[2..node.text.len() - 1];
             let mut out = String::new();
@@ -77,19 +72,12 @@ fn text_of(node: &Node) -> Option<String> {
 
 fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
-    if doubled.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
-    }
+    if doubled.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
 }
 
 /// SQL text built from literals and values: the whole is translated with names in place of the values. What is refused
 /// is refused when the procedure runs, as in Redshift.
-pub(super) fn translate(
-    nodes: &[Node],
-    scope: &Scope<'_>,
-) -> Result<(Vec<Node>, Option<Kind>), Error> {
+pub(super) fn translate(nodes: &[Node], scope: &Scope<'_>) -> Result<(Vec<Node>, Option<Kind>), Error> {
     let mut values: Vec<Node> = Vec::new();
     let mut sql = String::new();
     for part in split(nodes, "||") {
@@ -111,37 +99,23 @@ pub(super) fn translate(
             return Err(Error::unable("several statements in one EXECUTE"));
         }
         statement::names(&mut tree.nodes, scope.context)?;
-        let inner = Scope {
-            body: false,
-            ..Scope::body(scope.context)
-        };
+        let inner = Scope { body: false, ..Scope::body(scope.context) };
         let draft = statement::rewrite(&mut tree.nodes, &inner)?;
         Ok((tree.render(), draft.kind))
     });
     let (text, kind) = match translated {
         Ok((text, kind)) => (text, kind),
         Err(error) => {
-            let call = format!(
-                "{SCHEMA}.refuse('{}', {})",
-                error.code,
-                literal(&error.message)
-            );
+            let call = format!("{SCHEMA}.refuse('{}', {})", error.code, literal(&error.message));
             return Ok((vec![Node::made(call)], None));
         }
     };
     let mut pieces: Vec<String> = Vec::new();
     let mut rest = text.as_str();
     while let Some(at) = rest.find(VALUE) {
-        let digits: String = rest[at + VALUE.len()..]
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
+        let digits: String = rest[at + VALUE.len()..].chars().take_while(char::is_ascii_digit).collect();
         let end = at + VALUE.len() + digits.len();
-        match digits
-            .parse::<usize>()
-            .ok()
-            .and_then(|number| values.get(number))
-        {
+        match digits.parse::<usize>().ok().and_then(|number| values.get(number)) {
             Some(value) if rest[end..].starts_with("__") => {
                 pieces.push(literal(&rest[..at]));
                 pieces.push(render(std::slice::from_ref(value)).trim().to_owned());

@@ -65,20 +65,14 @@ pub fn error_text(error: &ServerError, query: i64) -> String {
             text.push_str("\n  Hint: Try calling the procedure as a top-level call i.e. not from within an explicit transaction block. Or, if this procedure (or one of its ancestors in the call chain) was created with SET config options, recreate the procedure without them.");
         }
         "42883" => {
-            let what = ["operator", "procedure", "aggregate"]
-                .into_iter()
-                .find(|what| message.starts_with(what));
+            let what = ["operator", "procedure", "aggregate"].into_iter().find(|what| message.starts_with(what));
             let what = what.unwrap_or("function");
             text.push_str(&format!(
                 "\n  Hint: No {what} matches the given name and argument types. You may need to add explicit type casts."
             ));
         }
-        "2BP01" => {
-            text.push_str("\n  Hint: Use DROP ... CASCADE to drop the dependent objects too.")
-        }
-        _ if !hint.is_empty() && error.code.starts_with("P0") => {
-            text.push_str(&format!("\n  Hint: {hint}"))
-        }
+        "2BP01" => text.push_str("\n  Hint: Use DROP ... CASCADE to drop the dependent objects too."),
+        _ if !hint.is_empty() && error.code.starts_with("P0") => text.push_str(&format!("\n  Hint: {hint}")),
         _ => {}
     }
     let lines: Vec<&str> = context
@@ -118,14 +112,9 @@ fn words(error: &ServerError, message: &str, query: i64) -> String {
             } else {
                 "COMMIT"
             };
-            format!(
-                "{command} cannot be invoked from a procedure that is executing in an atomic context."
-            )
+            format!("{command} cannot be invoked from a procedure that is executing in an atomic context.")
         }
-        "22003"
-            if message.contains("numeric field overflow")
-                || message.contains("overflows numeric") =>
-        {
+        "22003" if message.contains("numeric field overflow") || message.contains("overflows numeric") => {
             "Numeric data overflow (result precision)".to_owned()
         }
         "42P07" => match message.strip_prefix("relation ") {
@@ -134,34 +123,16 @@ fn words(error: &ServerError, message: &str, query: i64) -> String {
         },
         // A key that is not enforced cannot be violated; what is left are PostgreSQL's own catalogs.
         "42501" => message
-            .replace(
-                "permission denied for table ",
-                "permission denied for relation ",
-            )
-            .replace(
-                "permission denied for view ",
-                "permission denied for relation ",
-            )
-            .replace(
-                "permission denied for sequence ",
-                "permission denied for relation ",
-            )
-            .replace(
-                "permission denied for materialized view ",
-                "permission denied for relation ",
-            )
+            .replace("permission denied for table ", "permission denied for relation ")
+            .replace("permission denied for view ", "permission denied for relation ")
+            .replace("permission denied for sequence ", "permission denied for relation ")
+            .replace("permission denied for materialized view ", "permission denied for relation ")
             .replace("must be owner of table ", "must be owner of relation ")
             .replace("must be owner of view ", "must be owner of relation ")
-            .replace(
-                "must be owner of materialized view ",
-                "must be owner of relation ",
-            ),
+            .replace("must be owner of materialized view ", "must be owner of relation "),
         "42704" if message.starts_with("role \"") => message.replacen("role", "user", 1),
         "42883" => without_schema(&unknown_types(message)),
-        "53300"
-            if message.contains("remaining connection slots")
-                || message.contains("too many clients") =>
-        {
+        "53300" if message.contains("remaining connection slots") || message.contains("too many clients") => {
             "connection limit \"500\" exceeded for non-bootstrap users".to_owned()
         }
         "22P02" | "22007" => bad_literal(message),
@@ -180,9 +151,7 @@ fn bad_literal(message: &str) -> String {
 
 /// PostgreSQL 8.0 quotes the type of an untyped literal.
 fn unknown_types(message: &str) -> String {
-    message
-        .replace("(unknown", "(\"unknown\"")
-        .replace(", unknown", ", \"unknown\"")
+    message.replace("(unknown", "(\"unknown\"").replace(", unknown", ", \"unknown\"")
 }
 
 /// Redshift's own functions are in `pg_catalog`.
@@ -195,34 +164,16 @@ fn block(error: &ServerError, message: &str, query: i64) -> Option<String> {
     let (title, code, context, location) = match error.code.as_str() {
         "22001" => {
             let context = message.replacen("value", "Value", 1);
-            (
-                "Value too long for character type",
-                "8001",
-                context,
-                Some("funcs_string.hpp:392"),
-            )
+            ("Value too long for character type", "8001", context, Some("funcs_string.hpp:392"))
         }
         "23502" => {
             let column = words(error, message, query);
             return Some(details(&column, "8001", &column, query, None));
         }
-        "22003"
-            if message.contains("numeric field overflow")
-                || message.contains("overflows numeric") =>
-        {
-            (
-                "Numeric data overflow (result precision)",
-                "1058",
-                "128 bit overflow".to_owned(),
-                None,
-            )
+        "22003" if message.contains("numeric field overflow") || message.contains("overflows numeric") => {
+            ("Numeric data overflow (result precision)", "1058", "128 bit overflow".to_owned(), None)
         }
-        "53100" => (
-            "Disk Full",
-            "1016",
-            "node: 0".to_owned(),
-            Some("fdisk_api.cpp:345"),
-        ),
+        "53100" => ("Disk Full", "1016", "node: 0".to_owned(), Some("fdisk_api.cpp:345")),
         _ => return None,
     };
     Some(details(title, code, &context, query, location))
@@ -231,9 +182,7 @@ fn block(error: &ServerError, message: &str, query: i64) -> Option<String> {
 /// A line whose content no source gives is left out.
 fn details(title: &str, code: &str, context: &str, query: i64, location: Option<&str>) -> String {
     let rule = "  -----------------------------------------------";
-    let location = location
-        .map(|location| format!("  location:  {location}\n"))
-        .unwrap_or_default();
+    let location = location.map(|location| format!("  location:  {location}\n")).unwrap_or_default();
     format!(
         "\n  Detail: \n{rule}\n  error:  {title}\n  code:      {code}\n  context:   {context}\n  query:     {query}\n\
          {location}{rule}"
@@ -243,10 +192,7 @@ fn details(title: &str, code: &str, context: &str, query: i64, location: Option<
 impl Error {
     /// A syntax error (42601).
     pub(super) fn syntax(message: impl Into<String>) -> Self {
-        Self {
-            code: "42601",
-            message: message.into(),
-        }
+        Self { code: "42601", message: message.into() }
     }
 
     /// `syntax error at or near "…"`.
@@ -256,17 +202,11 @@ impl Error {
 
     /// Something Redshift refuses (0A000).
     pub(super) fn refused(message: impl Into<String>) -> Self {
-        Self {
-            code: "0A000",
-            message: message.into(),
-        }
+        Self { code: "0A000", message: message.into() }
     }
 
     /// Something Redshift runs and this stand-in cannot: the construct is named.
     pub(super) fn unable(construct: &str) -> Self {
-        Self {
-            code: "0A000",
-            message: format!("{construct} is not supported by the local Redshift stand-in"),
-        }
+        Self { code: "0A000", message: format!("{construct} is not supported by the local Redshift stand-in") }
     }
 }

@@ -25,35 +25,17 @@ pub(super) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// A scope outside procedures.
     pub fn new(context: &'a Context) -> Self {
-        Self {
-            context,
-            body: false,
-            clock: false,
-            lateral: RefCell::default(),
-            common: RefCell::default(),
-        }
+        Self { context, body: false, clock: false, lateral: RefCell::default(), common: RefCell::default() }
     }
 
     /// A scope in a procedure's body.
     pub fn body(context: &'a Context) -> Self {
-        Self {
-            body: true,
-            clock: true,
-            ..Self::new(context)
-        }
+        Self { body: true, clock: true, ..Self::new(context) }
     }
 }
 
 /// Words after which `name (…)` is a relation with its columns, not a call.
-const RELATION_FOLLOWS: &[&str] = &[
-    "into",
-    "table",
-    "references",
-    "procedure",
-    "function",
-    "view",
-    "exists",
-];
+const RELATION_FOLLOWS: &[&str] = &["into", "table", "references", "procedure", "function", "view", "exists"];
 
 /// Rewrites one level and everything below it.
 pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
@@ -107,13 +89,11 @@ fn replacement(
     scope: &Scope<'_>,
 ) -> Result<Option<(Vec<Node>, usize)>, Error> {
     if node.is_symbol("::") {
-        return Ok(
-            types::rewrite(rest, types::Place::Cast)?.map(|(made, taken)| {
-                let mut all = vec![node.clone()];
-                all.extend(made);
-                (all, taken + 1)
-            }),
-        );
+        return Ok(types::rewrite(rest, types::Place::Cast)?.map(|(made, taken)| {
+            let mut all = vec![node.clone()];
+            all.extend(made);
+            (all, taken + 1)
+        }));
     }
     if qualified || node.shape != Shape::Word {
         return Ok(None);
@@ -132,13 +112,7 @@ fn replacement(
     let made = match node.lower().as_str() {
         _ if alias || relation => None,
         "sysdate" => Some("redshift_catalog.sysdate()"),
-        "approximate"
-            if rest
-                .first()
-                .is_some_and(|next| next.is_any(&["count", "percentile_disc"])) =>
-        {
-            Some("")
-        }
+        "approximate" if rest.first().is_some_and(|next| next.is_any(&["count", "percentile_disc"])) => Some(""),
         _ => None,
     };
     Ok(made.map(|text| (vec![Node::made(text).after(&node.lead)], 1)))
@@ -148,34 +122,18 @@ fn replacement(
 /// What stands before the subscript is taken back from `done`; returns how many nodes of `rest` it takes.
 fn navigate(done: &mut Vec<Node>, rest: &[Node]) -> usize {
     let mut start = done.len().saturating_sub(1);
-    while start >= 2
-        && done[start].is_name()
-        && done[start - 1].is_symbol(".")
-        && done[start - 2].is_name()
-    {
+    while start >= 2 && done[start].is_name() && done[start - 1].is_symbol(".") && done[start - 2].is_name() {
         start -= 2;
     }
-    let lead = done
-        .get_mut(start)
-        .map(|first| std::mem::take(&mut first.lead))
-        .unwrap_or_default();
+    let lead = done.get_mut(start).map(|first| std::mem::take(&mut first.lead)).unwrap_or_default();
     let mut text = token::render(&done.split_off(start));
     let mut taken = 0;
     while let Some(node) = rest.get(taken) {
         if node.text == "[" && node.shape == Shape::Group {
-            text = format!(
-                "({text} operator(pg_catalog.->) ({}))",
-                token::render(&node.body)
-            );
+            text = format!("({text} operator(pg_catalog.->) ({}))", token::render(&node.body));
             taken += 1;
-        } else if let Some(name) = rest
-            .get(taken + 1)
-            .filter(|name| node.is_symbol(".") && name.is_name())
-        {
-            text = format!(
-                "({text} operator(pg_catalog.->) '{}')",
-                name.name().replace('\'', "''")
-            );
+        } else if let Some(name) = rest.get(taken + 1).filter(|name| node.is_symbol(".") && name.is_name()) {
+            text = format!("({text} operator(pg_catalog.->) '{}')", name.name().replace('\'', "''"));
             taken += 2;
         } else {
             break;

@@ -32,11 +32,7 @@ fn suffix(rest: &[Node]) -> Suffix<'_> {
         && at(index + 1, "group")
         && let Some(group) = rest.get(index + 2).filter(|group| group.is_group())
     {
-        let by = group
-            .body
-            .iter()
-            .position(|node| node.is("by"))
-            .map_or(0, |by| by + 1);
+        let by = group.body.iter().position(|node| node.is("by")).map_or(0, |by| by + 1);
         found.within = Some(&group.body[by..]);
         index += 3;
     }
@@ -55,12 +51,7 @@ fn suffix(rest: &[Node]) -> Suffix<'_> {
 }
 
 /// The call `name group` with `rest` behind it. `None` leaves it as it is.
-pub(super) fn call(
-    name: &Node,
-    group: &Node,
-    rest: &[Node],
-    scope: &Scope<'_>,
-) -> Result<Made, Error> {
+pub(super) fn call(name: &Node, group: &Node, rest: &[Node], scope: &Scope<'_>) -> Result<Made, Error> {
     let function = name.lower();
     if unsupported_function(&function) {
         let mut marked = name.clone();
@@ -68,10 +59,7 @@ pub(super) fn call(
         return Ok(Some((vec![marked, group.clone()], 0)));
     }
     if unable_function(&function) {
-        return Err(Error::unable(&format!(
-            "function {}",
-            function.to_uppercase()
-        )));
+        return Err(Error::unable(&format!("function {}", function.to_uppercase())));
     }
     let after = suffix(rest);
     if let Some(over) = after.over {
@@ -88,18 +76,14 @@ pub(super) fn call(
         "nvl" => vec![Node::made("coalesce"), group.clone()],
         "concat" if arguments.len() == 2 => {
             let [a, b] = [render_trimmed(arguments[0]), render_trimmed(arguments[1])];
-            vec![Node::made(format!(
-                "{SCHEMA}.concat(({a})::text, ({b})::text)"
-            ))]
+            vec![Node::made(format!("{SCHEMA}.concat(({a})::text, ({b})::text)"))]
         }
         "nvl2" if arguments.len() == 3 => nvl2(&arguments),
         "decode" if arguments.len() >= 3 => decode(&arguments)?,
         "getdate" if group.body.is_empty() && scope.clock => {
             // In a procedure every statement has its own time; PostgreSQL's statement is the CALL. The sub-select is
             // evaluated once per statement.
-            vec![Node::made(format!(
-                "(select {SCHEMA}.clock() as \"timestamp\")"
-            ))]
+            vec![Node::made(format!("(select {SCHEMA}.clock() as \"timestamp\")"))]
         }
         "getdate" if group.body.is_empty() => vec![Node::made(format!("{SCHEMA}.\"timestamp\"()"))],
         "array" => vec![Node::made("pg_catalog.jsonb_build_array"), group.clone()],
@@ -110,11 +94,8 @@ pub(super) fn call(
             return Err(Error::near("order"));
         }
         "median" => {
-            let call = format!(
-                "{SCHEMA}.median(pg_catalog.array_agg({}){})",
-                render_trimmed(&group.body),
-                over(&after)
-            );
+            let call =
+                format!("{SCHEMA}.median(pg_catalog.array_agg({}){})", render_trimmed(&group.body), over(&after));
             return Ok(Some((vec![Node::made(call)], after.taken)));
         }
         "percentile_cont" | "percentile_disc" if after.within.is_some() => {
@@ -141,9 +122,7 @@ pub(super) fn call(
 }
 
 fn ordered(over: &Node) -> bool {
-    over.body
-        .windows(2)
-        .any(|pair| pair[0].is("order") && pair[1].is("by"))
+    over.body.windows(2).any(|pair| pair[0].is("order") && pair[1].is("by"))
 }
 
 fn distinct(group: &Node) -> Node {
@@ -180,92 +159,52 @@ fn convert(arguments: &[&[Node]]) -> Result<Made, Error> {
         }
         None => render_trimmed(target),
     };
-    Ok(Some((
-        vec![Node::made(format!(
-            "cast({} as {name})",
-            render_trimmed(value)
-        ))],
-        0,
-    )))
+    Ok(Some((vec![Node::made(format!("cast({} as {name})", render_trimmed(value)))], 0)))
 }
 
 /// A function whose first argument is a date part, quoted or not.
 fn part_call(function: &str, arguments: &[&[Node]]) -> Result<Vec<Node>, Error> {
-    let Some(([part], values)) = arguments
-        .split_first()
-        .map(|(part, values)| (*part, values))
-    else {
-        return Ok(vec![Node::made(format!(
-            "{SCHEMA}.{function}({})",
-            join(arguments)
-        ))]);
+    let Some(([part], values)) = arguments.split_first().map(|(part, values)| (*part, values)) else {
+        return Ok(vec![Node::made(format!("{SCHEMA}.{function}({})", join(arguments)))]);
     };
     let literal = match part.shape {
         Shape::Word | Shape::Quoted => format!("'{}'", part.name().replace('\'', "''")),
         _ => part.text.clone(),
     };
-    Ok(vec![Node::made(format!(
-        "{SCHEMA}.{function}({literal}, {})",
-        join(values)
-    ))])
+    Ok(vec![Node::made(format!("{SCHEMA}.{function}({literal}, {})", join(values)))])
 }
 
 fn join(arguments: &[&[Node]]) -> String {
-    arguments
-        .iter()
-        .map(|argument| render_trimmed(argument))
-        .collect::<Vec<_>>()
-        .join(", ")
+    arguments.iter().map(|argument| render_trimmed(argument)).collect::<Vec<_>>().join(", ")
 }
 
 /// EXTRACT(part FROM x): integer for timestamps, unlike DATE_PART.
 fn extract(group: &Node) -> Result<Vec<Node>, Error> {
-    let Some(at) = group
-        .body
-        .iter()
-        .position(|node| node.is("from"))
-        .filter(|at| *at == 1)
-    else {
+    let Some(at) = group.body.iter().position(|node| node.is("from")).filter(|at| *at == 1) else {
         return Err(Error::near(")"));
     };
     let part = &group.body[0];
     let name = part.literal().unwrap_or_else(|| part.name());
     // The arguments the other way round: `date_part(text, timestamp)` is PostgreSQL's own.
-    let call = format!(
-        "{SCHEMA}.date_part({}, '{}')",
-        render_trimmed(&group.body[at + 1..]),
-        name.replace('\'', "''")
-    );
+    let call = format!("{SCHEMA}.date_part({}, '{}')", render_trimmed(&group.body[at + 1..]), name.replace('\'', "''"));
     Ok(vec![Node::made(call)])
 }
 
 fn nvl2(arguments: &[&[Node]]) -> Vec<Node> {
-    let text: Vec<String> = arguments
-        .iter()
-        .map(|argument| render_trimmed(argument))
-        .collect();
-    vec![Node::made(format!(
-        "case when ({}) is not null then {} else {} end",
-        text[0], text[1], text[2]
-    ))]
+    let text: Vec<String> = arguments.iter().map(|argument| render_trimmed(argument)).collect();
+    vec![Node::made(format!("case when ({}) is not null then {} else {} end", text[0], text[1], text[2]))]
 }
 
 /// DECODE compares NULL with NULL as equal.
 fn decode(arguments: &[&[Node]]) -> Result<Vec<Node>, Error> {
-    let text: Vec<String> = arguments
-        .iter()
-        .map(|argument| render_trimmed(argument))
-        .collect();
+    let text: Vec<String> = arguments.iter().map(|argument| render_trimmed(argument)).collect();
     let mut made = String::from("case");
     for pair in text[1..].chunks(2) {
         if let [search, result] = pair {
             if search.eq_ignore_ascii_case("null") {
                 made.push_str(&format!(" when ({}) is null then {result}", text[0]));
             } else {
-                made.push_str(&format!(
-                    " when ({}) is not distinct from ({search}) then {result}",
-                    text[0]
-                ));
+                made.push_str(&format!(" when ({}) is not distinct from ({search}) then {result}", text[0]));
             }
         }
     }
@@ -300,10 +239,7 @@ fn listagg(arguments: &[&[Node]], after: &Suffix<'_>) -> Vec<Node> {
 }
 
 fn over(after: &Suffix<'_>) -> String {
-    after
-        .over
-        .map(|over| format!(" over{}", render(std::slice::from_ref(over))))
-        .unwrap_or_default()
+    after.over.map(|over| format!(" over{}", render(std::slice::from_ref(over)))).unwrap_or_default()
 }
 
 /// PERCENTILE_CONT and PERCENTILE_DISC as functions of what ARRAY_AGG gathers, which PostgreSQL also takes as a window.
@@ -318,11 +254,7 @@ fn percentile(function: &str, group: &Node, after: &Suffix<'_>) -> Result<Vec<No
         .position(|node| node.is_any(&["asc", "desc", "nulls"]) || node.is_symbol(","))
         .unwrap_or(order.len());
     let fraction = render_trimmed(&group.body);
-    let fraction = if descending {
-        format!("1 - ({fraction})")
-    } else {
-        fraction
-    };
+    let fraction = if descending { format!("1 - ({fraction})") } else { fraction };
     Ok(vec![Node::made(format!(
         "{SCHEMA}.{function}(({fraction})::float8, pg_catalog.array_agg({}){})",
         render_trimmed(&order[..end]),
@@ -334,10 +266,7 @@ fn percentile(function: &str, group: &Node, after: &Suffix<'_>) -> Result<Vec<No
 fn window(function: &str, name: &Node, group: &Node, after: &Suffix<'_>) -> Result<Made, Error> {
     let mut group = group.clone();
     let mut ignore = after.ignore_nulls;
-    if let Some(at) = group
-        .body
-        .iter()
-        .position(|node| node.is_any(&["ignore", "respect"]))
+    if let Some(at) = group.body.iter().position(|node| node.is_any(&["ignore", "respect"]))
         && group.body.get(at + 1).is_some_and(|node| node.is("nulls"))
     {
         ignore = Some(group.body[at].is("ignore"));
@@ -356,30 +285,14 @@ fn window(function: &str, name: &Node, group: &Node, after: &Suffix<'_>) -> Resu
     // PostgreSQL has no IGNORE NULLS: functions of the prelude that skip NULL, over the rows the function looks at.
     let mut frame = over.clone();
     match function {
-        "lag" => push_frame(
-            &mut frame,
-            "rows between unbounded preceding and 1 preceding",
-        ),
-        "lead" => push_frame(
-            &mut frame,
-            "rows between 1 following and unbounded following",
-        ),
+        "lag" => push_frame(&mut frame, "rows between unbounded preceding and 1 preceding"),
+        "lead" => push_frame(&mut frame, "rows between 1 following and unbounded following"),
         _ => {}
     }
     let arguments = split(&group.body, ",");
-    let value = arguments
-        .first()
-        .map(|argument| render_trimmed(argument))
-        .unwrap_or_default();
-    let more: String = arguments
-        .iter()
-        .skip(1)
-        .map(|argument| format!(", {}", render_trimmed(argument)))
-        .collect();
-    let call = format!(
-        "{SCHEMA}.{function}_not_null(pg_catalog.array_agg({value}) over{}{more})",
-        render(&[frame])
-    );
+    let value = arguments.first().map(|argument| render_trimmed(argument)).unwrap_or_default();
+    let more: String = arguments.iter().skip(1).map(|argument| format!(", {}", render_trimmed(argument))).collect();
+    let call = format!("{SCHEMA}.{function}_not_null(pg_catalog.array_agg({value}) over{}{more})", render(&[frame]));
     Ok(Some((vec![Node::made(call)], after.taken)))
 }
 

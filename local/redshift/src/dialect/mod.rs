@@ -87,10 +87,7 @@ impl Context {
         if error.code != "42703" {
             return None;
         }
-        let name = error
-            .message
-            .strip_prefix("column \"")?
-            .strip_suffix("\" does not exist")?;
+        let name = error.message.strip_prefix("column \"")?.strip_suffix("\" does not exist")?;
         if !command.lateral_aliases.contains(name) || self.inline_aliases.contains(name) {
             return None;
         }

@@ -7,19 +7,12 @@ use super::token::{Node, render, render_trimmed, split};
 
 /// Rewrites `relation [alias] PIVOT ( … )` in a FROM list.
 pub(super) fn rewrite(nodes: &mut Vec<Node>) -> Result<(), Error> {
-    while let Some(at) = nodes
-        .iter()
-        .position(|node| node.is_any(&["pivot", "unpivot"]))
-    {
+    while let Some(at) = nodes.iter().position(|node| node.is_any(&["pivot", "unpivot"])) {
         let unpivot = nodes[at].is("unpivot");
         let word = if unpivot { "UNPIVOT" } else { "PIVOT" };
         let mut group = at + 1;
         let mut nulls = false;
-        if unpivot
-            && nodes
-                .get(group)
-                .is_some_and(|node| node.is_any(&["include", "exclude"]))
-        {
+        if unpivot && nodes.get(group).is_some_and(|node| node.is_any(&["include", "exclude"])) {
             nulls = nodes[group].is("include");
             group += 2;
         }
@@ -28,15 +21,10 @@ pub(super) fn rewrite(nodes: &mut Vec<Node>) -> Result<(), Error> {
         };
         let source = (0..at).rev().find(|index| nodes[*index].is_query());
         let Some(source) = source.filter(|source| at - source <= 3) else {
-            return Err(Error::unable(&format!(
-                "{word} of a table (put a subquery with a column list in its place)"
-            )));
+            return Err(Error::unable(&format!("{word} of a table (put a subquery with a column list in its place)")));
         };
-        let columns = columns(&nodes[source].body).ok_or_else(|| {
-            Error::unable(&format!(
-                "{word} of a subquery without a list of named columns"
-            ))
-        })?;
+        let columns = columns(&nodes[source].body)
+            .ok_or_else(|| Error::unable(&format!("{word} of a subquery without a list of named columns")))?;
         let relation = nodes[source].clone();
         let made = if unpivot {
             unpivoted(&relation, &columns, &operation, nulls)?
@@ -53,23 +41,13 @@ fn columns(query: &[Node]) -> Option<Vec<String>> {
     if !query.first()?.is("select") {
         return None;
     }
-    let start = 1 + usize::from(
-        query
-            .get(1)
-            .is_some_and(|node| node.is_any(&["distinct", "all"])),
-    );
+    let start = 1 + usize::from(query.get(1).is_some_and(|node| node.is_any(&["distinct", "all"])));
     let end = query.iter().position(|node| node.is("from"))?;
     split(query.get(start..end)?, ",")
         .into_iter()
         .map(|item| match item_alias(item) {
             (Some(alias), _) => Some(alias),
-            (None, _)
-                if item
-                    .iter()
-                    .all(|node| node.is_name() || node.is_symbol(".")) =>
-            {
-                item.last().map(Node::name)
-            }
+            (None, _) if item.iter().all(|node| node.is_name() || node.is_symbol(".")) => item.last().map(Node::name),
             _ => None,
         })
         .collect()
@@ -85,18 +63,9 @@ type Parts<'a> = (&'a [Node], String, Vec<&'a [Node]>);
 /// `(left FOR column IN (list))`.
 fn parts(operation: &Node) -> Result<Parts<'_>, Error> {
     let body = &operation.body;
-    let at = body
-        .iter()
-        .position(|node| node.is("for"))
-        .ok_or_else(|| Error::near(")"))?;
-    let column = body
-        .get(at + 1)
-        .filter(|node| node.is_name())
-        .ok_or_else(|| Error::near("for"))?;
-    let list = body
-        .get(at + 3)
-        .filter(|node| node.is_group())
-        .ok_or_else(|| Error::near("in"))?;
+    let at = body.iter().position(|node| node.is("for")).ok_or_else(|| Error::near(")"))?;
+    let column = body.get(at + 1).filter(|node| node.is_name()).ok_or_else(|| Error::near("for"))?;
+    let list = body.get(at + 3).filter(|node| node.is_group()).ok_or_else(|| Error::near("in"))?;
     Ok((&body[..at], column.name(), split(&list.body, ",")))
 }
 
@@ -113,18 +82,9 @@ fn pivoted(relation: &Node, columns: &[String], operation: &Node) -> Result<Vec<
                 return Err(Error::unable("PIVOT with an expression as aggregate"));
             };
             collect(&argument.body, &mut used);
-            let star = argument
-                .body
-                .first()
-                .is_some_and(|node| node.is_symbol("*"));
-            let inner = if star {
-                "1".to_owned()
-            } else {
-                render_trimmed(&argument.body)
-            };
-            let base = alias
-                .clone()
-                .unwrap_or_else(|| constant.trim_matches('\'').to_owned());
+            let star = argument.body.first().is_some_and(|node| node.is_symbol("*"));
+            let inner = if star { "1".to_owned() } else { render_trimmed(&argument.body) };
+            let base = alias.clone().unwrap_or_else(|| constant.trim_matches('\'').to_owned());
             let name = own.map_or(base.clone(), |own| format!("{base}_{own}"));
             items.push_str(&format!(
                 ", {}(case when {} is not distinct from {constant} then {inner} end) as {}",
@@ -134,11 +94,7 @@ fn pivoted(relation: &Node, columns: &[String], operation: &Node) -> Result<Vec<
             ));
         }
     }
-    let groups: Vec<String> = columns
-        .iter()
-        .filter(|name| !used.contains(name))
-        .map(|name| quoted(name))
-        .collect();
+    let groups: Vec<String> = columns.iter().filter(|name| !used.contains(name)).map(|name| quoted(name)).collect();
     let list = groups.join(", ");
     let (list, by) = if groups.is_empty() {
         (items.trim_start_matches(", ").to_owned(), String::new())
@@ -162,12 +118,7 @@ fn collect(nodes: &[Node], used: &mut Vec<String>) {
     }
 }
 
-fn unpivoted(
-    relation: &Node,
-    columns: &[String],
-    operation: &Node,
-    nulls: bool,
-) -> Result<Vec<Node>, Error> {
+fn unpivoted(relation: &Node, columns: &[String], operation: &Node, nulls: bool) -> Result<Vec<Node>, Error> {
     let (value, name, list) = parts(operation)?;
     let value = render(value).trim().to_lowercase();
     let mut used = Vec::new();
@@ -176,23 +127,12 @@ fn unpivoted(
         let (alias, end) = item_alias(item);
         let column = item[..end].last().map(Node::name).unwrap_or_default();
         let label = alias.unwrap_or_else(|| column.clone());
-        rows.push(format!(
-            "('{}'::varchar, {})",
-            label.replace('\'', "''"),
-            quoted(&column)
-        ));
+        rows.push(format!("('{}'::varchar, {})", label.replace('\'', "''"), quoted(&column)));
         used.push(column);
     }
-    let rest: String = columns
-        .iter()
-        .filter(|name| !used.contains(name))
-        .map(|name| format!("{}, ", quoted(name)))
-        .collect();
-    let filter = if nulls {
-        String::new()
-    } else {
-        format!(" where {} is not null", quoted(&value))
-    };
+    let rest: String =
+        columns.iter().filter(|name| !used.contains(name)).map(|name| format!("{}, ", quoted(name))).collect();
+    let filter = if nulls { String::new() } else { format!(" where {} is not null", quoted(&value)) };
     Ok(vec![
         Node::word("select").after(""),
         Node::made(format!("{rest}{}, {} from", quoted(&name), quoted(&value))),

@@ -28,15 +28,10 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
             nodes.remove(index);
             continue;
         }
-        if nodes[index].is("language")
-            && !nodes.get(index + 1).is_some_and(|node| node.is("plpgsql"))
-        {
+        if nodes[index].is("language") && !nodes.get(index + 1).is_some_and(|node| node.is("plpgsql")) {
             return Err(Error::unable(&format!(
                 "LANGUAGE {}",
-                nodes
-                    .get(index + 1)
-                    .map(|node| node.text.clone())
-                    .unwrap_or_default()
+                nodes.get(index + 1).map(|node| node.text.clone()).unwrap_or_default()
             )));
         }
         if nodes[index].shape == Shape::Text && nodes[index - 1].is("as") {
@@ -45,9 +40,7 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
         index += 1;
     }
     if nonatomic && nodes.iter().any(|node| node.is("definer")) {
-        return Err(Error::refused(
-            "SECURITY DEFINER is not allowed in a NONATOMIC procedure",
-        ));
+        return Err(Error::refused("SECURITY DEFINER is not allowed in a NONATOMIC procedure"));
     }
     for node in nodes.iter_mut().filter(|node| node.shape == Shape::Dollar) {
         has_body = true;
@@ -55,10 +48,7 @@ pub(super) fn create(nodes: &mut Vec<Node>, at: usize, scope: &Scope<'_>) -> Res
             return Err(Error::refused("stored procedure source exceeds 2 MB"));
         }
         let (quote, source) = dollar(&node.text);
-        node.text = format!(
-            "{quote}{}{quote}",
-            body::rewrite(source, nonatomic, scope.context)?
-        );
+        node.text = format!("{quote}{}{quote}", body::rewrite(source, nonatomic, scope.context)?);
     }
     if !has_body {
         return Err(Error::syntax("syntax error at end of input"));
@@ -81,26 +71,15 @@ fn parameters(body: &[Node]) -> Result<Vec<Node>, Error> {
     let mut passed: Vec<String> = Vec::new();
     let mut returned: Vec<String> = Vec::new();
     for item in split(body, ",") {
-        let mode = item
-            .iter()
-            .take(2)
-            .find(|node| node.is_any(MODES))
-            .map_or("in".to_owned(), Node::lower);
+        let mode = item.iter().take(2).find(|node| node.is_any(MODES)).map_or("in".to_owned(), Node::lower);
         let rest: Vec<Node> = match item.iter().take(2).position(|node| node.is_any(MODES)) {
-            Some(at) => item
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != at)
-                .map(|(_, node)| node.clone())
-                .collect(),
+            Some(at) => {
+                item.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, node)| node.clone()).collect()
+            }
             None => item.to_vec(),
         };
         let named = types::extent(&rest) < rest.len();
-        let (name, kind) = if named {
-            rest.split_at(1)
-        } else {
-            rest.split_at(0)
-        };
+        let (name, kind) = if named { rest.split_at(1) } else { rest.split_at(0) };
         let kind = match types::rewrite(kind, types::Place::Cast)? {
             Some((mut made, taken)) => {
                 made.extend_from_slice(&kind[taken..]);
@@ -118,34 +97,20 @@ fn parameters(body: &[Node]) -> Result<Vec<Node>, Error> {
         }
     }
     passed.append(&mut returned);
-    Ok(if passed.is_empty() {
-        Vec::new()
-    } else {
-        vec![Node::made(passed.join(", ")).after("")]
-    })
+    Ok(if passed.is_empty() { Vec::new() } else { vec![Node::made(passed.join(", ")).after("")] })
 }
 
 /// CREATE [OR REPLACE] FUNCTION … LANGUAGE sql.
-pub(super) fn create_function(
-    nodes: &mut [Node],
-    at: usize,
-    scope: &Scope<'_>,
-) -> Result<Draft, Error> {
+pub(super) fn create_function(nodes: &mut [Node], at: usize, scope: &Scope<'_>) -> Result<Draft, Error> {
     let Some((target, taken)) = name_at(nodes, at + 1) else {
         return Err(Error::near("function"));
     };
-    let language = nodes
-        .iter()
-        .position(|node| node.is("language"))
-        .and_then(|at| nodes.get(at + 1))
-        .map(Node::lower);
+    let language = nodes.iter().position(|node| node.is("language")).and_then(|at| nodes.get(at + 1)).map(Node::lower);
     match language.as_deref() {
         Some("sql") => {}
         Some("plpythonu") => return Err(Error::refused("Python UDFs are not supported any more")),
         Some(other) => {
-            return Err(Error::unable(&format!(
-                "CREATE FUNCTION … LANGUAGE {other}"
-            )));
+            return Err(Error::unable(&format!("CREATE FUNCTION … LANGUAGE {other}")));
         }
         None => return Err(Error::syntax("no language specified")),
     }
@@ -165,13 +130,7 @@ pub(super) fn create_function(
         let mut tree = token::read(source)?;
         statement::names(&mut tree.nodes, scope.context)?;
         if !token::starts_query(&tree.nodes) {
-            return Err(Error::near(
-                &tree
-                    .nodes
-                    .first()
-                    .map(|node| node.text.clone())
-                    .unwrap_or_default(),
-            ));
+            return Err(Error::near(&tree.nodes.first().map(|node| node.text.clone()).unwrap_or_default()));
         }
         query::rewrite(&mut tree.nodes, &Scope::body(scope.context))?;
         node.text = format!("{quote}{}{quote}", tree.render());
@@ -190,9 +149,7 @@ pub(super) fn call(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Er
     let mut draft = Draft::new(Kind::Call).on(target);
     if scope.context.in_transaction {
         // Handlers and NONATOMIC procedures must know that they cannot commit; the setting ends with the transaction.
-        draft
-            .first
-            .push(format!("select set_config('{SCHEMA}.atomic', 'on', true)"));
+        draft.first.push(format!("select set_config('{SCHEMA}.atomic', 'on', true)"));
     }
     Ok(draft)
 }
@@ -214,17 +171,9 @@ pub(super) fn drop(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
         if mode.is_some_and(|at| item[at].is("out")) {
             continue;
         }
-        let rest: Vec<Node> = item
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| Some(*index) != mode)
-            .map(|(_, node)| node.clone())
-            .collect();
-        let kind = if types::extent(&rest) < rest.len() {
-            &rest[1..]
-        } else {
-            &rest[..]
-        };
+        let rest: Vec<Node> =
+            item.iter().enumerate().filter(|(index, _)| Some(*index) != mode).map(|(_, node)| node.clone()).collect();
+        let kind = if types::extent(&rest) < rest.len() { &rest[1..] } else { &rest[..] };
         let kind = match types::rewrite(kind, types::Place::Cast)? {
             Some((made, _)) => render(&made),
             None => render(kind),

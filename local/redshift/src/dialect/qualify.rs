@@ -7,27 +7,13 @@ use super::query::{NO_RELATION_ALIAS, clauses, expand, item_alias};
 use super::token::{Node, Shape, render, render_trimmed, split};
 
 /// QUALIFY: the query without it becomes a subquery that also computes the condition.
-pub(super) fn rewrite(
-    nodes: &mut Vec<Node>,
-    list: usize,
-    distinct: bool,
-    scope: &Scope<'_>,
-) -> Result<(), Error> {
+pub(super) fn rewrite(nodes: &mut Vec<Node>, list: usize, distinct: bool, scope: &Scope<'_>) -> Result<(), Error> {
     let found = clauses(nodes);
-    let start = |name: &str| {
-        found
-            .iter()
-            .find(|(clause, _)| *clause == name)
-            .map(|(_, at)| *at)
-    };
+    let start = |name: &str| found.iter().find(|(clause, _)| *clause == name).map(|(_, at)| *at);
     let Some(at) = start("qualify") else {
         return Ok(());
     };
-    let tail_at = ["order", "limit", "offset"]
-        .iter()
-        .filter_map(|name| start(name))
-        .min()
-        .unwrap_or(nodes.len());
+    let tail_at = ["order", "limit", "offset"].iter().filter_map(|name| start(name)).min().unwrap_or(nodes.len());
     if tail_at < at {
         return Err(Error::near("qualify"));
     }
@@ -35,12 +21,7 @@ pub(super) fn rewrite(
         return Err(Error::unable("QUALIFY in SELECT … INTO"));
     }
     let from_at = start("from").ok_or_else(|| Error::near("qualify"))?;
-    let from_end = found
-        .iter()
-        .map(|(_, at)| *at)
-        .filter(|end| *end > from_at)
-        .min()
-        .unwrap_or(at);
+    let from_end = found.iter().map(|(_, at)| *at).filter(|end| *end > from_at).min().unwrap_or(at);
     let sources = &nodes[from_at + 1..from_end];
 
     let mut condition = nodes[at + 1..tail_at].to_vec();
@@ -72,18 +53,9 @@ pub(super) fn rewrite(
         let expression = &item[..end];
         let own = alias.clone().unwrap_or_else(|| default_name(expression));
         // GROUP BY may name an alias, so it stays unless two items have the same.
-        let alone = |name: &&String| {
-            items
-                .iter()
-                .filter(|other| item_alias(other).0.as_ref() == Some(*name))
-                .count()
-                == 1
-        };
-        let name = alias
-            .as_ref()
-            .filter(alone)
-            .cloned()
-            .unwrap_or_else(|| format!("__c{number}"));
+        let alone =
+            |name: &&String| items.iter().filter(|other| item_alias(other).0.as_ref() == Some(*name)).count() == 1;
+        let name = alias.as_ref().filter(alone).cloned().unwrap_or_else(|| format!("__c{number}"));
         let quoted = name.replace('"', "\"\"");
         outer.push(format!("\"{quoted}\" as \"{}\"", own.replace('"', "\"\"")));
         if let Some(alias) = &alias {
@@ -96,26 +68,17 @@ pub(super) fn rewrite(
         names.push(own);
         push(&mut inner, expression, &quoted);
     }
-    push(
-        &mut inner,
-        &[Node::group(condition).after(" ")],
-        "__qualify",
-    );
+    push(&mut inner, &[Node::group(condition).after(" ")], "__qualify");
 
     let mut tail = nodes[tail_at..].to_vec();
     if tail.first().is_some_and(|node| node.is("order")) {
-        let end = tail
-            .iter()
-            .position(|node| node.is_any(&["limit", "offset"]))
-            .unwrap_or(tail.len());
+        let end = tail.iter().position(|node| node.is_any(&["limit", "offset"])).unwrap_or(tail.len());
         let mut order: Vec<String> = Vec::new();
         for (number, item) in split(&tail[2..end], ",").iter().enumerate() {
-            let cut = item
-                .iter()
-                .position(|node| node.is_any(&["asc", "desc", "nulls"]))
-                .unwrap_or(item.len());
+            let cut = item.iter().position(|node| node.is_any(&["asc", "desc", "nulls"])).unwrap_or(item.len());
             let (key, direction) = item.split_at(cut);
-            let by_name = matches!(key, [only] if only.shape == Shape::Number || only.is_name() && names.contains(&only.name()));
+            let by_name =
+                matches!(key, [only] if only.shape == Shape::Number || only.is_name() && names.contains(&only.name()));
             if by_name {
                 order.push(render_trimmed(item));
             } else {
@@ -129,17 +92,10 @@ pub(super) fn rewrite(
         tail.extend(rest);
     }
     inner.extend_from_slice(&nodes[from_at..at]);
-    let lead = nodes
-        .first()
-        .map(|node| node.lead.clone())
-        .unwrap_or_default();
+    let lead = nodes.first().map(|node| node.lead.clone()).unwrap_or_default();
     let mut made = vec![
         Node::word("select").after(&lead),
-        Node::made(format!(
-            "{}{} from",
-            if distinct { "distinct " } else { "" },
-            outer.join(", ")
-        )),
+        Node::made(format!("{}{} from", if distinct { "distinct " } else { "" }, outer.join(", "))),
         Node::group(inner).after(" "),
         Node::made("as \"__qualified\" where \"__qualify\""),
     ];
@@ -163,9 +119,7 @@ fn inline(nodes: &mut [Node], alias: &str, definition: &[Node]) {
 
 /// The column name PostgreSQL gives an expression without alias.
 fn default_name(expression: &[Node]) -> String {
-    let column = expression
-        .iter()
-        .all(|node| node.is_name() || node.is_symbol("."));
+    let column = expression.iter().all(|node| node.is_name() || node.is_symbol("."));
     match expression {
         [.., last] if column => last.name(),
         [name, group, ..] if name.is_name() && group.is_group() => match name.lower().as_str() {
@@ -188,9 +142,7 @@ fn relation_names(nodes: &[Node]) -> Result<Vec<String>, Error> {
     let mut expected = true;
     for (index, node) in nodes.iter().enumerate() {
         if node.is_any(&["using", "natural"]) {
-            return Err(Error::unable(
-                "QUALIFY with SELECT * over JOIN … USING or NATURAL JOIN",
-            ));
+            return Err(Error::unable("QUALIFY with SELECT * over JOIN … USING or NATURAL JOIN"));
         }
         if expected && (node.is_name() || node.is_group()) {
             let rest = &nodes[index..];
@@ -203,9 +155,7 @@ fn relation_names(nodes: &[Node]) -> Result<Vec<String>, Error> {
                 Some(alias) if alias.is_name() && !alias.is_any(NO_RELATION_ALIAS) => {
                     render_trimmed(std::slice::from_ref(alias))
                 }
-                Some(made) if made.shape == Shape::Made => {
-                    made.text.trim_start_matches("as ").to_owned()
-                }
+                Some(made) if made.shape == Shape::Made => made.text.trim_start_matches("as ").to_owned(),
                 _ if node.is_name() => render_trimmed(&rest[taken - 1..taken]),
                 _ => return Err(Error::unable("QUALIFY with SELECT * over a bracketed join")),
             };

@@ -35,10 +35,7 @@ pub(super) fn main_statement(nodes: &[Node]) -> usize {
     }
     let mut index = 1;
     while let Some(node) = nodes.get(index) {
-        let ends = node.is_group()
-            && !nodes
-                .get(index + 1)
-                .is_some_and(|next| next.is("as") || next.is_symbol(","));
+        let ends = node.is_group() && !nodes.get(index + 1).is_some_and(|next| next.is("as") || next.is_symbol(","));
         index += 1;
         if ends {
             return index;
@@ -53,16 +50,12 @@ fn check_common_tables(nodes: &[Node], scope: &Scope<'_>) -> Result<(), Error> {
         if node.is("materialized") {
             return Err(Error::near(&node.text));
         }
-        if node.is_name()
-            && before.is_some_and(|b| b.is_any(&["with", "recursive"]) || b.is_symbol(","))
-        {
+        if node.is_name() && before.is_some_and(|b| b.is_any(&["with", "recursive"]) || b.is_symbol(",")) {
             scope.common.borrow_mut().insert(node.name());
         }
         if node.is_group() && before.is_some_and(|before| before.is("as")) {
             match node.body.first() {
-                Some(first)
-                    if first.is_any(&["insert", "update", "delete", "merge", "with", "values"]) =>
-                {
+                Some(first) if first.is_any(&["insert", "update", "delete", "merge", "with", "values"]) => {
                     return Err(Error::near(&first.text));
                 }
                 _ => {}
@@ -131,8 +124,7 @@ fn set_operation(nodes: Vec<Node>, scope: &Scope<'_>) -> Result<Vec<Node>, Error
 /// Clauses of one SELECT on this level, in order of appearance, with the index of their first word.
 pub(super) fn clauses(nodes: &[Node]) -> Vec<(&'static str, usize)> {
     let mut found: Vec<(&'static str, usize)> = Vec::new();
-    let next =
-        |index: usize, words: &[&str]| nodes.get(index + 1).is_some_and(|node| node.is_any(words));
+    let next = |index: usize, words: &[&str]| nodes.get(index + 1).is_some_and(|node| node.is_any(words));
     for (index, node) in nodes.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|at| nodes.get(at));
         if before.is_some_and(|before| before.is_symbol(".") || before.is("as")) {
@@ -166,15 +158,8 @@ pub(super) fn clauses(nodes: &[Node]) -> Vec<(&'static str, usize)> {
 pub(super) fn into_target(nodes: &[Node]) -> Option<String> {
     let main = main_statement(nodes);
     let nodes = &nodes[main..];
-    let mut at = clauses(nodes)
-        .iter()
-        .find(|(clause, _)| *clause == "into")?
-        .1
-        + 1;
-    while nodes
-        .get(at)
-        .is_some_and(|node| node.is_any(&["temp", "temporary", "local", "table"]))
-    {
+    let mut at = clauses(nodes).iter().find(|(clause, _)| *clause == "into")?.1 + 1;
+    while nodes.get(at).is_some_and(|node| node.is_any(&["temp", "temporary", "local", "table"])) {
         at += 1;
     }
     Some(super::statement::name_at(nodes, at)?.0)
@@ -200,22 +185,14 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
         .iter()
         .find(|(clause, _)| *clause == "into")
         .map(|(_, at)| at + 1)
-        .filter(|at| {
-            !scope.body
-                && nodes
-                    .get(*at)
-                    .is_some_and(|node| node.text.starts_with("\"#"))
-        });
+        .filter(|at| !scope.body && nodes.get(*at).is_some_and(|node| node.text.starts_with("\"#")));
     if let Some(at) = temporary {
         nodes.insert(at, Node::word("temp"));
     }
     refusal::leader_only(nodes, scope)?;
     let mut list = 1;
     let mut distinct = None;
-    if nodes
-        .get(list)
-        .is_some_and(|node| node.is_any(&["all", "distinct"]))
-    {
+    if nodes.get(list).is_some_and(|node| node.is_any(&["all", "distinct"])) {
         if nodes.get(list + 1).is_some_and(|node| node.is("on")) {
             return Err(Error::refused("SELECT DISTINCT ON is not supported"));
         }
@@ -225,37 +202,22 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
     let limit = top(nodes, list)?;
     truth_tests(&nodes[list.min(nodes.len())..list_end(nodes).max(list).min(nodes.len())])?;
     aliases(nodes, list, scope)?;
-    if let Some(at) = clauses(nodes)
-        .iter()
-        .find(|(clause, _)| *clause == "from")
-        .map(|(_, at)| *at)
-    {
-        let end = clauses(nodes)
-            .iter()
-            .map(|(_, at)| *at)
-            .filter(|end| *end > at)
-            .min()
-            .unwrap_or(nodes.len());
+    if let Some(at) = clauses(nodes).iter().find(|(clause, _)| *clause == "from").map(|(_, at)| *at) {
+        let end = clauses(nodes).iter().map(|(_, at)| *at).filter(|end| *end > at).min().unwrap_or(nodes.len());
         let rest = nodes.split_off(end);
         let mut from = nodes.split_off(at + 1);
         relations(&mut from)?;
         nodes.append(&mut from);
         nodes.extend(rest);
     }
-    if clauses(nodes)
-        .iter()
-        .any(|(clause, _)| *clause == "qualify")
-    {
+    if clauses(nodes).iter().any(|(clause, _)| *clause == "qualify") {
         qualify::rewrite(nodes, list, distinct.is_some(), scope)?;
     }
     if let Some(limit) = limit {
         nodes.push(Node::word("limit"));
         nodes.extend(limit);
         if operand {
-            let lead = nodes
-                .first()
-                .map(|node| node.lead.clone())
-                .unwrap_or_default();
+            let lead = nodes.first().map(|node| node.lead.clone()).unwrap_or_default();
             let group = Node::group(std::mem::take(nodes)).after(&lead);
             nodes.push(group);
         }
@@ -269,11 +231,7 @@ fn top(nodes: &mut Vec<Node>, at: usize) -> Result<Option<Vec<Node>>, Error> {
         return Ok(None);
     }
     let taken = match nodes.get(at + 1) {
-        Some(next)
-            if matches!(next.shape, Shape::Number | Shape::Placeholder) || next.is_group() =>
-        {
-            1
-        }
+        Some(next) if matches!(next.shape, Shape::Number | Shape::Placeholder) || next.is_group() => 1,
         // A number that SQL built as text puts in.
         Some(next) if next.text.starts_with(VALUE) => 1,
         Some(next) if next.is_symbol(":") => 2,
@@ -391,10 +349,7 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) -> Result<(), 
         return Ok(());
     }
     let end = list_end(nodes).max(list);
-    let mut items: Vec<Vec<Node>> = split(&nodes[list..end], ",")
-        .iter()
-        .map(|item| item.to_vec())
-        .collect();
+    let mut items: Vec<Vec<Node>> = split(&nodes[list..end], ",").iter().map(|item| item.to_vec()).collect();
     let mut known: Vec<(String, Vec<Node>)> = Vec::new();
     let mut changed = false;
     for item in &mut items {
@@ -407,14 +362,8 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) -> Result<(), 
         }
         if let Some(alias) = alias {
             let definition = item[..expression_end].to_vec();
-            let same = definition
-                .last()
-                .is_some_and(|node| node.is_name() && node.name() == alias);
-            if !(same
-                && definition
-                    .iter()
-                    .all(|node| node.is_name() || node.is_symbol(".")))
-            {
+            let same = definition.last().is_some_and(|node| node.is_name() && node.name() == alias);
+            if !(same && definition.iter().all(|node| node.is_name() || node.is_symbol("."))) {
                 known.push((alias, definition));
             }
         }
@@ -433,18 +382,12 @@ fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) -> Result<(), 
 }
 
 /// Replaces the bare name `alias` by its expression when the context says so; notes that it is used otherwise.
-pub(super) fn expand(
-    nodes: &mut [Node],
-    alias: &str,
-    definition: &[Node],
-    scope: &Scope<'_>,
-) -> bool {
+pub(super) fn expand(nodes: &mut [Node], alias: &str, definition: &[Node], scope: &Scope<'_>) -> bool {
     let mut changed = false;
     for index in 0..nodes.len() {
         let after = nodes.get(index + 1);
         let called = after.is_some_and(|next| next.is_group() || next.is_symbol("."));
-        let qualified =
-            index > 0 && (nodes[index - 1].is_symbol(".") || nodes[index - 1].is_symbol("::"));
+        let qualified = index > 0 && (nodes[index - 1].is_symbol(".") || nodes[index - 1].is_symbol("::"));
         let node = &mut nodes[index];
         if node.shape == Shape::Group && !node.is_query() {
             changed |= expand(&mut node.body, alias, definition, scope);
@@ -506,17 +449,11 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
         let node = &nodes[index];
         let after_clause = node.is_any(&["where", "set", "group", "order", "having", "when", "on"]);
         if node.is_any(&["lateral", "tablesample"])
-            && !nodes
-                .get(index.wrapping_sub(1))
-                .is_some_and(|b| b.is_symbol(".") || b.is("as"))
+            && !nodes.get(index.wrapping_sub(1)).is_some_and(|b| b.is_symbol(".") || b.is("as"))
         {
             return Err(Error::near(&node.text));
         }
-        if node.is("with")
-            && nodes
-                .get(index + 1)
-                .is_some_and(|next| next.is("ordinality"))
-        {
+        if node.is("with") && nodes.get(index + 1).is_some_and(|next| next.is("ordinality")) {
             return Err(Error::near(&nodes[index + 1].text));
         }
         if node.is("rows") && nodes.get(index + 1).is_some_and(|next| next.is("from")) {
@@ -528,9 +465,8 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
             }
             if node.is_query() {
                 let next = nodes.get(index + 1);
-                let named = next.is_some_and(|next| {
-                    next.shape == Shape::Made || next.is_name() && !next.is_any(NO_RELATION_ALIAS)
-                });
+                let named = next
+                    .is_some_and(|next| next.shape == Shape::Made || next.is_name() && !next.is_any(NO_RELATION_ALIAS));
                 if !named {
                     nodes.insert(index + 1, Node::made(format!("as \"__subquery_{index}\"")));
                 }
@@ -540,8 +476,7 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
                 nodes[index].body = body;
             }
         }
-        expected = !after_clause
-            && (nodes[index].is_any(&["from", "join", "using"]) || (nodes[index].is_symbol(",")));
+        expected = !after_clause && (nodes[index].is_any(&["from", "join", "using"]) || (nodes[index].is_symbol(",")));
         index += 1;
     }
     Ok(())

@@ -310,30 +310,20 @@ pub(super) fn expression(node: &Node, before: Option<&Node>, rest: &[Node]) -> R
     let next = rest.first();
     let after_alias = before.is_some_and(|before| before.is("as"));
     match node.lower().as_str() {
-        "distinct"
-            if before.is_some_and(|b| b.is_any(&["is", "not"]))
-                && next.is_some_and(|n| n.is("from")) =>
-        {
+        "distinct" if before.is_some_and(|b| b.is_any(&["is", "not"])) && next.is_some_and(|n| n.is("from")) => {
             Err(Error::near("distinct"))
         }
         "array" if next.is_some_and(|next| next.text == "[") => Err(Error::near("[")),
         "row" if !after_alias && next.is_some_and(Node::is_group) => Err(Error::near("row")),
         "filter"
             if before.is_some_and(Node::is_group)
-                && next.is_some_and(|group| {
-                    group.is_group() && group.body.first().is_some_and(|n| n.is("where"))
-                }) =>
+                && next.is_some_and(|group| group.is_group() && group.body.first().is_some_and(|n| n.is("where"))) =>
         {
             Err(Error::near("("))
         }
         "current_catalog" if !after_alias => Err(Error::near("current_catalog")),
-        "over"
-            if before.is_some_and(Node::is_group)
-                && next.is_some_and(|next| next.shape == Shape::Word) =>
-        {
-            Err(Error::near(
-                &next.map(|next| next.text.clone()).unwrap_or_default(),
-            ))
+        "over" if before.is_some_and(Node::is_group) && next.is_some_and(|next| next.shape == Shape::Word) => {
+            Err(Error::near(&next.map(|next| next.text.clone()).unwrap_or_default()))
         }
         _ if node.is_symbol("=>") => Err(Error::near("=>")),
         _ if node.is_group() && node.body.len() == 1 && node.body[0].is_symbol("+") => {
@@ -344,25 +334,16 @@ pub(super) fn expression(node: &Node, before: Option<&Node>, rest: &[Node]) -> R
 }
 
 /// Window functions that take no frame.
-const RANKING: &[&str] = &[
-    "rank",
-    "dense_rank",
-    "row_number",
-    "ntile",
-    "percent_rank",
-    "cume_dist",
-    "lag",
-    "lead",
-];
+const RANKING: &[&str] = &["rank", "dense_rank", "row_number", "ntile", "percent_rank", "cume_dist", "lag", "lead"];
 
 /// The window specification of `function`: only ROWS frames, and aggregates with ORDER BY need one.
 pub(super) fn window(function: &str, specification: &Node) -> Result<(), Error> {
     let body = &specification.body;
     for (index, node) in body.iter().enumerate() {
         if node.is_any(&["range", "groups"])
-            && body.get(index + 1).is_some_and(|next| {
-                next.is_any(&["between", "unbounded", "current"]) || next.shape == Shape::Number
-            })
+            && body
+                .get(index + 1)
+                .is_some_and(|next| next.is_any(&["between", "unbounded", "current"]) || next.shape == Shape::Number)
         {
             return Err(Error::near(&node.text));
         }
@@ -370,19 +351,13 @@ pub(super) fn window(function: &str, specification: &Node) -> Result<(), Error> 
             return Err(Error::near(&node.text));
         }
     }
-    let ordered = body
-        .windows(2)
-        .any(|pair| pair[0].is("order") && pair[1].is("by"));
+    let ordered = body.windows(2).any(|pair| pair[0].is("order") && pair[1].is("by"));
     let framed = body.iter().any(|node| node.is("rows"));
     if ordered && !framed && !RANKING.contains(&function) {
-        return Err(Error::refused(
-            "Aggregate window functions with an ORDER BY clause require a frame clause",
-        ));
+        return Err(Error::refused("Aggregate window functions with an ORDER BY clause require a frame clause"));
     }
     if framed && RANKING.contains(&function) {
-        return Err(Error::refused(format!(
-            "Window function {function} does not support a frame clause"
-        )));
+        return Err(Error::refused(format!("Window function {function} does not support a frame clause")));
     }
     Ok(())
 }
@@ -391,9 +366,7 @@ pub(super) fn window(function: &str, specification: &Node) -> Result<(), Error> 
 pub(super) fn write(nodes: &[Node]) -> Result<(), Error> {
     for (index, node) in nodes.iter().enumerate() {
         if node.is("returning")
-            && !nodes
-                .get(index.wrapping_sub(1))
-                .is_some_and(|before| before.is_symbol(".") || before.is("as"))
+            && !nodes.get(index.wrapping_sub(1)).is_some_and(|before| before.is_symbol(".") || before.is("as"))
         {
             return Err(Error::near(&node.text));
         }
@@ -405,14 +378,9 @@ pub(super) fn write(nodes: &[Node]) -> Result<(), Error> {
         let next = nodes.get(index + 1);
         let only = node.is("only")
             && next.is_some_and(Node::is_name)
-            && index
-                .checked_sub(1)
-                .is_some_and(|at| nodes[at].is_any(&["from", "update", "into"]));
+            && index.checked_sub(1).is_some_and(|at| nodes[at].is_any(&["from", "update", "into"]));
         let rows = node.is("set") && next.is_some_and(Node::is_group);
-        if only
-            || node.is("overriding")
-            || node.is("current") && next.is_some_and(|next| next.is("of"))
-        {
+        if only || node.is("overriding") || node.is("current") && next.is_some_and(|next| next.is("of")) {
             return Err(Error::near(&node.text));
         }
         if rows {
@@ -421,10 +389,7 @@ pub(super) fn write(nodes: &[Node]) -> Result<(), Error> {
     }
     if let Some(at) = nodes.iter().position(|node| node.is("values")) {
         let rows = split(&nodes[at + 1..], ",");
-        let subquery = |row: &[Node]| {
-            row.iter()
-                .any(|group| group.body.iter().any(Node::is_query))
-        };
+        let subquery = |row: &[Node]| row.iter().any(|group| group.body.iter().any(Node::is_query));
         if rows.len() > 1 && rows.iter().any(|row| subquery(row)) {
             return Err(Error::refused("can't use subqueries in multi-row VALUES"));
         }
@@ -451,25 +416,11 @@ const LEADER_ONLY: &[&str] = &[
 ];
 
 /// The same without brackets.
-const LEADER_ONLY_WORDS: &[&str] = &[
-    "current_timestamp",
-    "localtime",
-    "localtimestamp",
-    "current_time",
-    "current_schema",
-];
+const LEADER_ONLY_WORDS: &[&str] =
+    &["current_timestamp", "localtime", "localtimestamp", "current_time", "current_schema"];
 
 /// How the names of catalogs and system views begin.
-const CATALOGS: &[&str] = &[
-    "pg_",
-    "stl_",
-    "stv_",
-    "svl_",
-    "svv_",
-    "svcs_",
-    "sys_",
-    "information_schema",
-];
+const CATALOGS: &[&str] = &["pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_", "information_schema"];
 
 /// A SELECT that reads a user table cannot call functions of the leader node.
 pub(super) fn leader_only(nodes: &[Node], scope: &Scope<'_>) -> Result<(), Error> {
@@ -486,11 +437,7 @@ pub(super) fn leader_only(nodes: &[Node], scope: &Scope<'_>) -> Result<(), Error
             && !CATALOGS.iter().any(|prefix| name.starts_with(prefix))
             && !scope.common.borrow().contains(&name)
     });
-    if user_table {
-        leader_call(nodes)
-    } else {
-        Ok(())
-    }
+    if user_table { leader_call(nodes) } else { Ok(()) }
 }
 
 fn leader_call(nodes: &[Node]) -> Result<(), Error> {
@@ -501,9 +448,7 @@ fn leader_call(nodes: &[Node]) -> Result<(), Error> {
         }
         let called = nodes.get(index + 1).is_some_and(Node::is_group);
         if called && node.is("substr") {
-            return Err(Error::refused(
-                "SUBSTR() function is not supported (Hint: use SUBSTRING instead)",
-            ));
+            return Err(Error::refused("SUBSTR() function is not supported (Hint: use SUBSTRING instead)"));
         }
         if called && node.is_any(LEADER_ONLY) || !called && node.is_any(LEADER_ONLY_WORDS) {
             return Err(Error::refused(

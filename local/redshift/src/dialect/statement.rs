@@ -3,9 +3,7 @@
 
 use super::expression::{self, Scope};
 use super::token::{self, Node, Shape, Tree};
-use super::{
-    Command, Context, Error, Kind, Translation, procedure, query, refusal, table, utility,
-};
+use super::{Command, Context, Error, Kind, Translation, procedure, query, refusal, table, utility};
 
 /// Longest name PostgreSQL keeps; Redshift keeps 127 bytes. A longer one would be cut and could meet another.
 const LONGEST_NAME: usize = 63;
@@ -47,10 +45,7 @@ impl Draft {
     /// Refused in a transaction block, as `what cannot run inside a transaction block`.
     pub fn alone(mut self, what: &str, scope: &Scope<'_>) -> Result<Self, Error> {
         if scope.context.in_transaction {
-            return Err(Error {
-                code: "25001",
-                message: format!("{what} cannot run inside a transaction block"),
-            });
+            return Err(Error { code: "25001", message: format!("{what} cannot run inside a transaction block") });
         }
         self.in_block = false;
         Ok(self)
@@ -66,9 +61,7 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
         }
     }
     if tree.nodes.iter().any(|node| node.is_symbol(";")) {
-        return Err(Error::syntax(
-            "cannot insert multiple commands into a prepared statement",
-        ));
+        return Err(Error::syntax("cannot insert multiple commands into a prepared statement"));
     }
     let scope = Scope::new(context);
     if tree.nodes.is_empty() {
@@ -81,19 +74,10 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
 
 fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
     let aliases = scope.lateral.take();
-    let mut statements: Vec<Command> = draft
-        .first
-        .into_iter()
-        .map(|sql| Command {
-            sql,
-            lateral_aliases: Default::default(),
-        })
-        .collect();
+    let mut statements: Vec<Command> =
+        draft.first.into_iter().map(|sql| Command { sql, lateral_aliases: Default::default() }).collect();
     if let Some(tree) = tree {
-        statements.push(Command {
-            sql: tree.render(),
-            lateral_aliases: aliases,
-        });
+        statements.push(Command { sql: tree.render(), lateral_aliases: aliases });
     }
     Translation {
         kind: draft.kind,
@@ -109,12 +93,8 @@ fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
 pub(super) fn names(nodes: &mut [Node], context: &Context) -> Result<(), Error> {
     for node in nodes {
         match node.shape {
-            Shape::Text if node.text.starts_with('\'') && node.text.contains('\\') => {
-                node.text.insert(0, 'E')
-            }
-            Shape::Quoted if !context.case_sensitive_identifiers => {
-                node.text = node.text.to_ascii_lowercase()
-            }
+            Shape::Text if node.text.starts_with('\'') && node.text.contains('\\') => node.text.insert(0, 'E'),
+            Shape::Quoted if !context.case_sensitive_identifiers => node.text = node.text.to_ascii_lowercase(),
             Shape::Word if node.text.starts_with('#') => {
                 node.text = format!("\"{}\"", node.text.to_lowercase());
                 node.shape = Shape::Quoted;
@@ -123,9 +103,7 @@ pub(super) fn names(nodes: &mut [Node], context: &Context) -> Result<(), Error> 
             _ => {}
         }
         if node.is_name() && node.name().len() > LONGEST_NAME {
-            return Err(Error::unable(&format!(
-                "a name longer than {LONGEST_NAME} bytes"
-            )));
+            return Err(Error::unable(&format!("a name longer than {LONGEST_NAME} bytes")));
         }
     }
     Ok(())
@@ -155,10 +133,7 @@ pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft,
 pub(super) fn name_at(nodes: &[Node], at: usize) -> Option<(String, usize)> {
     let mut parts = vec![nodes.get(at).filter(|node| node.is_name())?.name()];
     let mut taken = 1;
-    while nodes
-        .get(at + taken)
-        .is_some_and(|node| node.is_symbol("."))
-    {
+    while nodes.get(at + taken).is_some_and(|node| node.is_symbol(".")) {
         let Some(part) = nodes.get(at + taken + 1).filter(|node| node.is_name()) else {
             break;
         };
@@ -201,10 +176,7 @@ fn insert(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
         return Err(Error::near("insert"));
     };
     let mut at = 1 + into + taken;
-    if nodes
-        .get(at)
-        .is_some_and(|node| node.is_group() && !node.is_query())
-    {
+    if nodes.get(at).is_some_and(|node| node.is_group() && !node.is_query()) {
         at += 1;
     }
     let mut rest = nodes.split_off(at);
@@ -239,12 +211,7 @@ fn write(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
         return Err(Error::near(word));
     };
     if word == "merge" && !nodes.get(at + taken).is_some_and(|node| node.is("using")) {
-        return Err(Error::near(
-            &nodes
-                .get(at + taken)
-                .map(|node| node.text.clone())
-                .unwrap_or_default(),
-        ));
+        return Err(Error::near(&nodes.get(at + taken).map(|node| node.text.clone()).unwrap_or_default()));
     }
     let mut rest = nodes.split_off(at + taken);
     query::relations(&mut rest)?;

@@ -48,46 +48,22 @@ pub(super) struct Node {
 impl Node {
     /// A node that the rewriter made; `text` is rendered as it is, after one blank.
     pub fn made(text: impl Into<String>) -> Self {
-        Self {
-            lead: " ".to_owned(),
-            shape: Shape::Made,
-            text: text.into(),
-            body: Vec::new(),
-            tail: String::new(),
-        }
+        Self { lead: " ".to_owned(), shape: Shape::Made, text: text.into(), body: Vec::new(), tail: String::new() }
     }
 
     /// A made word that later passes may still look at.
     pub fn word(text: &str) -> Self {
-        Self {
-            lead: " ".to_owned(),
-            shape: Shape::Word,
-            text: text.to_owned(),
-            body: Vec::new(),
-            tail: String::new(),
-        }
+        Self { lead: " ".to_owned(), shape: Shape::Word, text: text.to_owned(), body: Vec::new(), tail: String::new() }
     }
 
     /// A made symbol.
     pub fn symbol(text: &str) -> Self {
-        Self {
-            lead: String::new(),
-            shape: Shape::Symbol,
-            text: text.to_owned(),
-            body: Vec::new(),
-            tail: String::new(),
-        }
+        Self { lead: String::new(), shape: Shape::Symbol, text: text.to_owned(), body: Vec::new(), tail: String::new() }
     }
 
     /// A parenthesised group.
     pub fn group(body: Vec<Node>) -> Self {
-        Self {
-            lead: String::new(),
-            shape: Shape::Group,
-            text: "(".to_owned(),
-            body,
-            tail: String::new(),
-        }
+        Self { lead: String::new(), shape: Shape::Group, text: "(".to_owned(), body, tail: String::new() }
     }
 
     /// The same node with other blanks before it.
@@ -103,10 +79,7 @@ impl Node {
 
     /// One of the unquoted words.
     pub fn is_any(&self, words: &[&str]) -> bool {
-        self.shape == Shape::Word
-            && words
-                .iter()
-                .any(|word| self.text.eq_ignore_ascii_case(word))
+        self.shape == Shape::Word && words.iter().any(|word| self.text.eq_ignore_ascii_case(word))
     }
 
     /// The operator or punctuation `symbol`.
@@ -131,11 +104,7 @@ impl Node {
 
     /// The word in lower case; empty for what is no word.
     pub fn lower(&self) -> String {
-        if self.shape == Shape::Word {
-            self.text.to_ascii_lowercase()
-        } else {
-            String::new()
-        }
+        if self.shape == Shape::Word { self.text.to_ascii_lowercase() } else { String::new() }
     }
 
     /// A name as the catalog has it: folded, without quotes.
@@ -167,9 +136,9 @@ impl Node {
 
 /// The content is a query: SELECT or WITH, possibly in further brackets.
 pub(super) fn starts_query(nodes: &[Node]) -> bool {
-    nodes.first().is_some_and(|node| {
-        node.is_any(&["select", "with"]) || (node.is_query() && nodes.len() > 1) || node.is_query()
-    })
+    nodes
+        .first()
+        .is_some_and(|node| node.is_any(&["select", "with"]) || (node.is_query() && nodes.len() > 1) || node.is_query())
 }
 
 /// Nodes as text.
@@ -228,10 +197,7 @@ impl Dialect for Lexical {
 
     // Without `/`, `*`, `-` and `+`: PostgreSQL ends an operator where a comment begins, the tokenizer would not.
     fn is_custom_operator_part(&self, ch: char) -> bool {
-        matches!(
-            ch,
-            '<' | '>' | '=' | '~' | '!' | '@' | '#' | '%' | '^' | '&' | '|' | '`' | '?'
-        )
+        matches!(ch, '<' | '>' | '=' | '~' | '!' | '@' | '#' | '%' | '^' | '&' | '|' | '`' | '?')
     }
 
     fn supports_nested_comments(&self) -> bool {
@@ -267,9 +233,7 @@ pub(super) fn read(sql: &str) -> Result<Tree, Error> {
     let mut flat: Vec<Node> = Vec::with_capacity(tokens.len());
     let mut lead = String::new();
     for (index, token) in tokens.iter().enumerate() {
-        let source = sql
-            .get(starts[index]..starts[index + 1])
-            .ok_or_else(|| Error::syntax("syntax error"))?;
+        let source = sql.get(starts[index]..starts[index + 1]).ok_or_else(|| Error::syntax("syntax error"))?;
         let shape = match &token.token {
             Token::Whitespace(_) => {
                 lead.push_str(source);
@@ -308,10 +272,7 @@ pub(super) fn read(sql: &str) -> Result<Tree, Error> {
             tail: String::new(),
         });
     }
-    Ok(Tree {
-        nodes: nest(flat)?,
-        tail: lead,
-    })
+    Ok(Tree { nodes: nest(flat)?, tail: lead })
 }
 
 /// Deepest nesting of brackets: what goes through the tree does so by recursion.
@@ -341,10 +302,7 @@ fn nest(flat: Vec<Node>) -> Result<Vec<Node>, Error> {
                 open.push(node);
                 levels.push(Vec::new());
                 if open.len() > DEEPEST {
-                    return Err(Error {
-                        code: "54001",
-                        message: "stack depth limit exceeded".to_owned(),
-                    });
+                    return Err(Error { code: "54001", message: "stack depth limit exceeded".to_owned() });
                 }
                 continue;
             }
@@ -401,13 +359,7 @@ struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     fn new(sql: &'a str) -> Self {
-        Self {
-            chars: sql.char_indices(),
-            line: 1,
-            column: 1,
-            offset: 0,
-            length: sql.len(),
-        }
+        Self { chars: sql.char_indices(), line: 1, column: 1, offset: 0, length: sql.len() }
     }
 
     fn at(&mut self, line: u64, column: u64) -> Result<usize, Error> {
@@ -449,13 +401,9 @@ mod tests {
 
     #[test]
     fn comments_and_quotes_hide_their_content() {
-        let tree =
-            read("a /* 'x' /* \"y\" */ */ -- (\n $q$ ) $q$ 'it\\'s' \"b\"\"c\"").expect("a text");
+        let tree = read("a /* 'x' /* \"y\" */ */ -- (\n $q$ ) $q$ 'it\\'s' \"b\"\"c\"").expect("a text");
         let shapes: Vec<Shape> = tree.nodes.iter().map(|node| node.shape).collect();
-        assert_eq!(
-            shapes,
-            [Shape::Word, Shape::Dollar, Shape::Text, Shape::Quoted]
-        );
+        assert_eq!(shapes, [Shape::Word, Shape::Dollar, Shape::Text, Shape::Quoted]);
     }
 
     proptest! {

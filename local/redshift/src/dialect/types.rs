@@ -83,20 +83,10 @@ const UNKNOWN: &[&str] = &[
 ];
 
 /// Types Redshift has and this stand-in does not.
-const UNABLE: &[&str] = &[
-    "hllsketch",
-    "geometry",
-    "geography",
-    "varbyte",
-    "varbinary",
-    "binary",
-];
+const UNABLE: &[&str] = &["hllsketch", "geometry", "geography", "varbyte", "varbinary", "binary"];
 
 /// The type name at the start of `nodes` as PostgreSQL writes it and how many nodes it takes; `None` to leave it.
-pub(super) fn rewrite(
-    nodes: &[Node],
-    place: Place<'_>,
-) -> Result<Option<(Vec<Node>, usize)>, Error> {
+pub(super) fn rewrite(nodes: &[Node], place: Place<'_>) -> Result<Option<(Vec<Node>, usize)>, Error> {
     let Some(first) = nodes.first() else {
         return Ok(None);
     };
@@ -110,14 +100,9 @@ pub(super) fn rewrite(
     if varying {
         taken += 1;
     }
-    let length = nodes
-        .get(taken)
-        .filter(|node| node.is_group())
-        .map(|node| render_trimmed(&node.body).trim().to_owned());
-    let array = nodes[taken..]
-        .iter()
-        .take(2)
-        .any(|node| node.text == "[" || node.is("array"));
+    let length =
+        nodes.get(taken).filter(|node| node.is_group()).map(|node| render_trimmed(&node.body).trim().to_owned());
+    let array = nodes[taken..].iter().take(2).any(|node| node.text == "[" || node.is("array"));
     if let Place::Column(table, column) = place {
         if array {
             return Err(unsupported(table, column, &format!("{word}[]")));
@@ -126,27 +111,20 @@ pub(super) fn rewrite(
             return Err(unsupported(table, column, word));
         }
         if word == "interval"
-            && !nodes.get(1).is_some_and(|next| {
-                next.is_any(&["year", "month", "day", "hour", "minute", "second"])
-            })
+            && !nodes.get(1).is_some_and(|next| next.is_any(&["year", "month", "day", "hour", "minute", "second"]))
         {
             return Err(unsupported(table, column, "interval"));
         }
     } else if array && !word.is_empty() {
         return Err(Error::refused(format!("type \"{word}[]\" does not exist")));
     } else if UNKNOWN.contains(&word) {
-        return Err(Error {
-            code: "42704",
-            message: format!("type \"{word}\" does not exist"),
-        });
+        return Err(Error { code: "42704", message: format!("type \"{word}\" does not exist") });
     }
     if UNABLE.contains(&word) {
         return Err(Error::unable(&format!("type {}", word.to_uppercase())));
     }
     let column = matches!(place, Place::Column(..));
-    let is_max = length
-        .as_deref()
-        .is_some_and(|length| length.eq_ignore_ascii_case("max"));
+    let is_max = length.as_deref().is_some_and(|length| length.eq_ignore_ascii_case("max"));
     let given = length.is_some();
     let text = match (word, varying) {
         ("varchar" | "nvarchar", _) | ("character" | "char" | "nchar", true) => match length {
@@ -154,8 +132,7 @@ pub(super) fn rewrite(
             Some(length) => format!("varchar({})", checked(&length, "varchar", 65535)?),
             None if column => "varchar(256)".to_owned(),
             None => {
-                return Ok((word == "nvarchar" || word == "nchar")
-                    .then(|| (vec![made("varchar", first)], taken)));
+                return Ok((word == "nvarchar" || word == "nchar").then(|| (vec![made("varchar", first)], taken)));
             }
         },
         ("char" | "character" | "nchar", false) => match length {
@@ -193,8 +170,7 @@ pub(super) fn extent(nodes: &[Node]) -> usize {
     }
     if first.is("interval") {
         while nodes.get(taken).is_some_and(|node| {
-            node.is_any(&["year", "month", "day", "hour", "minute", "second", "to"])
-                || node.is_group()
+            node.is_any(&["year", "month", "day", "hour", "minute", "second", "to"]) || node.is_group()
         }) {
             taken += 1;
         }
@@ -206,9 +182,7 @@ pub(super) fn extent(nodes: &[Node]) -> usize {
     if nodes.get(taken).is_some_and(Node::is_group) {
         taken += 1;
     }
-    if nodes
-        .get(taken)
-        .is_some_and(|node| node.is_any(&["with", "without"]))
+    if nodes.get(taken).is_some_and(|node| node.is_any(&["with", "without"]))
         && nodes.get(taken + 1).is_some_and(|node| node.is("time"))
         && nodes.get(taken + 2).is_some_and(|node| node.is("zone"))
     {
@@ -221,21 +195,15 @@ pub(super) fn extent(nodes: &[Node]) -> usize {
 }
 
 fn unsupported(table: &str, column: &str, name: &str) -> Error {
-    Error::refused(format!(
-        "Column \"{table}.{column}\" has unsupported type \"{name}\"."
-    ))
+    Error::refused(format!("Column \"{table}.{column}\" has unsupported type \"{name}\"."))
 }
 
 fn checked<'a>(length: &'a str, name: &str, most: u32) -> Result<&'a str, Error> {
     match length.parse::<u32>() {
-        Ok(0) => Err(Error {
-            code: "22023",
-            message: format!("length for type {name} must be at least 1"),
-        }),
-        Ok(n) if n > most => Err(Error {
-            code: "22023",
-            message: format!("length for type {name} cannot exceed {most}"),
-        }),
+        Ok(0) => Err(Error { code: "22023", message: format!("length for type {name} must be at least 1") }),
+        Ok(n) if n > most => {
+            Err(Error { code: "22023", message: format!("length for type {name} cannot exceed {most}") })
+        }
         _ => Ok(length),
     }
 }

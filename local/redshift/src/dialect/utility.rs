@@ -57,28 +57,16 @@ const NO_COMMAND: &[&str] = &[
 ];
 
 /// Statements that are none of the others.
-pub(super) fn rewrite(
-    word: &str,
-    nodes: &mut Vec<Node>,
-    scope: &Scope<'_>,
-) -> Result<Draft, Error> {
+pub(super) fn rewrite(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     let next = nodes.get(1).map(Node::lower).unwrap_or_default();
     let target = |at: usize| name_at(nodes, at).map(|(name, _)| name);
     match word {
         "begin" | "start" => begin(nodes),
         "commit" | "end" => ended(nodes).map(|()| Draft::new(Kind::Commit)),
-        "rollback" | "abort" if nodes.iter().any(|node| node.is("to")) => {
-            Err(no_command("rollback to savepoint"))
-        }
+        "rollback" | "abort" if nodes.iter().any(|node| node.is("to")) => Err(no_command("rollback to savepoint")),
         "rollback" | "abort" => ended(nodes).map(|()| Draft::new(Kind::Rollback)),
         "truncate" => truncate(nodes),
-        "copy"
-            if nodes
-                .iter()
-                .any(|node| node.is_any(&["stdin", "stdout", "program"])) =>
-        {
-            Err(Error::near("copy"))
-        }
+        "copy" if nodes.iter().any(|node| node.is_any(&["stdin", "stdout", "program"])) => Err(Error::near("copy")),
         "copy" => Err(Error::unable("COPY")),
         "unload" => Err(Error::unable("UNLOAD")),
         "set" => set(nodes),
@@ -95,32 +83,20 @@ pub(super) fn rewrite(
             }
             let at = 1 + usize::from(next == "table");
             let target = target(at);
-            Ok(Draft {
-                target,
-                ..Draft::new(Kind::Utility)
-            })
+            Ok(Draft { target, ..Draft::new(Kind::Utility) })
         }
         "refresh" if next == "materialized" => {
             let target = target(3);
-            if let Some(option) = nodes
-                .iter()
-                .position(|node| node.is_any(&["restrict", "cascade"]))
-            {
+            if let Some(option) = nodes.iter().position(|node| node.is_any(&["restrict", "cascade"])) {
                 return Err(Error::unable(&format!(
                     "REFRESH MATERIALIZED VIEW … {}",
                     nodes[option].text.to_uppercase()
                 )));
             }
-            Ok(Draft {
-                target,
-                ..Draft::new(Kind::Utility)
-            })
+            Ok(Draft { target, ..Draft::new(Kind::Utility) })
         }
         "prepare" => {
-            let at = nodes
-                .iter()
-                .position(|node| node.is("as"))
-                .ok_or_else(|| Error::near("prepare"))?;
+            let at = nodes.iter().position(|node| node.is("as")).ok_or_else(|| Error::near("prepare"))?;
             let mut statement = nodes.split_off(at + 1);
             rewrite_statement(&mut statement, scope)?;
             nodes.append(&mut statement);
@@ -134,47 +110,36 @@ pub(super) fn rewrite(
             Ok(Draft::new(Kind::Utility).rows(true))
         }
         "declare" => {
-            let at = nodes
-                .iter()
-                .position(|node| node.is("for"))
-                .ok_or_else(|| Error::near("declare"))?;
+            let at = nodes.iter().position(|node| node.is("for")).ok_or_else(|| Error::near("declare"))?;
             let mut text = nodes.split_off(at + 1);
             query::rewrite(&mut text, scope)?;
             nodes.append(&mut text);
             Ok(Draft::new(Kind::Utility))
         }
-        "fetch" => match nodes.iter().find(|node| {
-            node.is_any(&["backward", "prior", "absolute", "relative", "first", "last"])
-        }) {
-            Some(bad) => Err(Error::near(&bad.text)),
-            None => Ok(Draft::new(Kind::Utility).rows(true)),
-        },
+        "fetch" => {
+            match nodes.iter().find(|node| node.is_any(&["backward", "prior", "absolute", "relative", "first", "last"]))
+            {
+                Some(bad) => Err(Error::near(&bad.text)),
+                None => Ok(Draft::new(Kind::Utility).rows(true)),
+            }
+        }
         "deallocate" | "close" => Ok(Draft::new(Kind::Utility)),
-        "cancel" | "use" | "desc" | "describe" | "attach" | "detach" | "associate"
-        | "disassociate" => Err(Error::unable(&word.to_uppercase())),
+        "cancel" | "use" | "desc" | "describe" | "attach" | "detach" | "associate" | "disassociate" => {
+            Err(Error::unable(&word.to_uppercase()))
+        }
         "rollup" => Err(Error::near(word)),
         _ if NO_COMMAND.contains(&word) => Err(no_command(word)),
-        _ => Err(Error::near(
-            &nodes
-                .first()
-                .map(|node| node.text.clone())
-                .unwrap_or_default(),
-        )),
+        _ => Err(Error::near(&nodes.first().map(|node| node.text.clone()).unwrap_or_default())),
     }
 }
 
 fn no_command(words: &str) -> Error {
-    Error::refused(format!(
-        "SQL command \"{}\" not supported on Redshift tables.",
-        words.to_uppercase()
-    ))
+    Error::refused(format!("SQL command \"{}\" not supported on Redshift tables.", words.to_uppercase()))
 }
 
 /// Every level is accepted and none lowers isolation; the database runs on snapshots.
 fn begin(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
-    let read_only = nodes
-        .windows(2)
-        .any(|pair| pair[0].is("read") && pair[1].is("only"));
+    let read_only = nodes.windows(2).any(|pair| pair[0].is("read") && pair[1].is("only"));
     for node in nodes.iter().skip(1) {
         let known = [
             "work",
@@ -216,19 +181,12 @@ fn truncate(nodes: &[Node]) -> Result<Draft, Error> {
     if let Some(extra) = nodes.get(at + taken) {
         return Err(Error::near(&extra.text));
     }
-    Ok(Draft {
-        commits: true,
-        ..Draft::new(Kind::Truncate).on(target)
-    })
+    Ok(Draft { commits: true, ..Draft::new(Kind::Truncate).on(target) })
 }
 
 /// Puts the prelude's schema behind the user's in `search_path … TO | = list`.
 fn search_path(nodes: &mut Vec<Node>, from: usize) {
-    let Some(at) = nodes[from..]
-        .iter()
-        .position(|node| node.is("search_path"))
-        .map(|at| at + from)
-    else {
+    let Some(at) = nodes[from..].iter().position(|node| node.is("search_path")).map(|at| at + from) else {
         return;
     };
     if nodes.get(at + 2).is_some_and(|node| !node.is("default")) {
@@ -244,28 +202,17 @@ pub(super) fn search_path_option(nodes: &mut Vec<Node>) {
 }
 
 fn known(name: &str) -> Option<(&'static str, &'static str)> {
-    SETTINGS
-        .iter()
-        .copied()
-        .find(|(setting, _)| *setting == name)
+    SETTINGS.iter().copied().find(|(setting, _)| *setting == name)
 }
 
 fn set(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
-    let at = 1 + usize::from(
-        nodes
-            .get(1)
-            .is_some_and(|node| node.is_any(&["session", "local"])),
-    );
+    let at = 1 + usize::from(nodes.get(1).is_some_and(|node| node.is_any(&["session", "local"])));
     let name = nodes.get(at).map(Node::lower).unwrap_or_default();
     if known(&name).is_some() {
         let value = nodes.get(at + 2..).map(render_trimmed).unwrap_or_default();
         nodes.truncate(at);
         let quoted = value.starts_with('\'') || value.eq_ignore_ascii_case("default");
-        let value = if quoted {
-            value
-        } else {
-            format!("'{}'", value.replace('\'', "''"))
-        };
+        let value = if quoted { value } else { format!("'{}'", value.replace('\'', "''")) };
         nodes.push(Node::made(format!("redshift.{name} to {value}")));
     }
     search_path(nodes, at);
@@ -328,17 +275,13 @@ fn explain(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
     let mut statement = nodes.split_off(at.min(nodes.len()));
     match statement.first() {
         Some(first)
-            if first.is_any(&["select", "with", "insert", "update", "delete", "create"])
-                || first.is_query() => {}
+            if first.is_any(&["select", "with", "insert", "update", "delete", "create"]) || first.is_query() => {}
         Some(first) => return Err(Error::near(&first.text)),
         None => return Err(Error::syntax("syntax error at end of input")),
     }
     let draft = rewrite_statement(&mut statement, scope)?;
     nodes.append(&mut statement);
-    Ok(Draft {
-        target: draft.target,
-        ..Draft::new(Kind::Utility).rows(true)
-    })
+    Ok(Draft { target: draft.target, ..Draft::new(Kind::Utility).rows(true) })
 }
 
 fn analyze(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
@@ -348,19 +291,14 @@ fn analyze(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
     if nodes.get(1).is_some_and(Node::is_group) {
         return Err(Error::near("("));
     }
-    if let Some(at) = nodes
-        .iter()
-        .position(|node| node.is_any(&["predicate", "all"]))
+    if let Some(at) = nodes.iter().position(|node| node.is_any(&["predicate", "all"]))
         && nodes.get(at + 1).is_some_and(|node| node.is("columns"))
     {
         nodes.truncate(at);
     }
     let at = 1 + usize::from(nodes.get(1).is_some_and(|node| node.is("verbose")));
     let target = name_at(nodes, at).map(|(name, _)| name);
-    Ok(Draft {
-        target,
-        ..Draft::new(Kind::Utility)
-    })
+    Ok(Draft { target, ..Draft::new(Kind::Utility) })
 }
 
 fn vacuum(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
@@ -371,31 +309,21 @@ fn vacuum(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
             return Err(Error::near(&node.text));
         }
         Some(node) if node.is_any(&["full", "reindex", "recluster"]) => at = 2,
-        Some(node)
-            if node.is_any(&["sort", "delete"])
-                && nodes.get(2).is_some_and(|node| node.is("only")) =>
-        {
-            at = 3
-        }
+        Some(node) if node.is_any(&["sort", "delete"]) && nodes.get(2).is_some_and(|node| node.is("only")) => at = 3,
         _ => {}
     }
-    let table_needed = nodes
-        .get(1)
-        .is_some_and(|node| node.is_any(&["reindex", "recluster"]));
+    let table_needed = nodes.get(1).is_some_and(|node| node.is_any(&["reindex", "recluster"]));
     let mut made = vec![nodes[0].clone()];
     let mut target = None;
     let mut index = at;
-    if let Some((name, taken)) = name_at(nodes, at).filter(|_| {
-        nodes
-            .get(at)
-            .is_some_and(|node| !node.is_any(&["to", "boost"]))
-    }) {
+    if let Some((name, taken)) =
+        name_at(nodes, at).filter(|_| nodes.get(at).is_some_and(|node| !node.is_any(&["to", "boost"])))
+    {
         made.extend(nodes[at..at + taken].iter().cloned());
         target = Some(name);
         index += taken;
     }
-    if nodes.get(index).is_some_and(|node| node.is("to"))
-        && nodes.get(index + 2).is_some_and(|node| node.is("percent"))
+    if nodes.get(index).is_some_and(|node| node.is("to")) && nodes.get(index + 2).is_some_and(|node| node.is("percent"))
     {
         if target.is_none() || table_needed {
             return Err(Error::near("to"));
@@ -412,22 +340,14 @@ fn vacuum(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, Error> {
         return Err(Error::syntax("syntax error at end of input"));
     }
     *nodes = made;
-    Draft {
-        target,
-        ..Draft::new(Kind::Utility)
-    }
-    .alone("VACUUM", scope)
+    Draft { target, ..Draft::new(Kind::Utility) }.alone("VACUUM", scope)
 }
 
 /// GRANT and REVOKE: `ROLE name` and `USER name` as grantee are plain names in PostgreSQL.
 fn grant(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
     for word in ["assumerole", "datashare", "model", "copy", "masking"] {
         if nodes.iter().any(|node| node.is(word)) {
-            return Err(Error::unable(&format!(
-                "{} … {}",
-                nodes[0].text.to_uppercase(),
-                word.to_uppercase()
-            )));
+            return Err(Error::unable(&format!("{} … {}", nodes[0].text.to_uppercase(), word.to_uppercase())));
         }
     }
     for word in ["rule", "trigger"] {
@@ -435,23 +355,17 @@ fn grant(nodes: &mut Vec<Node>) -> Result<Draft, Error> {
             return Err(Error::near(&nodes[at].text));
         }
     }
-    let to = nodes
-        .iter()
-        .rposition(|node| node.is_any(&["to", "from"]))
-        .unwrap_or(nodes.len());
+    let to = nodes.iter().rposition(|node| node.is_any(&["to", "from"])).unwrap_or(nodes.len());
     let mut index = to + 1;
     while index < nodes.len() {
-        let role = nodes[index].is_any(&["role", "user"])
-            && nodes.get(index + 1).is_some_and(Node::is_name);
+        let role = nodes[index].is_any(&["role", "user"]) && nodes.get(index + 1).is_some_and(Node::is_name);
         if role && !nodes[index + 1].is("with") {
             let lead = nodes.remove(index).lead;
             nodes[index].lead = lead;
         }
         index += 1;
     }
-    if nodes.get(1).is_some_and(|node| node.is("role"))
-        && nodes.get(1).is_some_and(|node| node.shape == Shape::Word)
-    {
+    if nodes.get(1).is_some_and(|node| node.is("role")) && nodes.get(1).is_some_and(|node| node.shape == Shape::Word) {
         nodes.remove(1);
     }
     Ok(Draft::new(Kind::Ddl))

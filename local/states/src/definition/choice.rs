@@ -114,12 +114,7 @@ impl Operator {
     pub(crate) fn is_test(self) -> bool {
         matches!(
             self,
-            Self::IsNull
-                | Self::IsPresent
-                | Self::IsNumeric
-                | Self::IsString
-                | Self::IsBoolean
-                | Self::IsTimestamp
+            Self::IsNull | Self::IsPresent | Self::IsNumeric | Self::IsString | Self::IsBoolean | Self::IsTimestamp
         )
     }
 

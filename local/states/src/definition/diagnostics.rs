@@ -61,12 +61,7 @@ impl Findings {
         self.add("SCHEMA_VALIDATION_FAILED", Some(location), message);
     }
 
-    pub(crate) fn add(
-        &mut self,
-        code: &'static str,
-        location: Option<&str>,
-        message: impl Into<String>,
-    ) {
+    pub(crate) fn add(&mut self, code: &'static str, location: Option<&str>, message: impl Into<String>) {
         self.found.push(Diagnostic {
             severity: Severity::Error,
             code,
@@ -83,9 +78,7 @@ impl Findings {
     }
 
     pub(crate) fn refuse(&self) -> bool {
-        self.found
-            .iter()
-            .any(|found| found.severity == Severity::Error)
+        self.found.iter().any(|found| found.severity == Severity::Error)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {

@@ -29,11 +29,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     pub(super) fn here(&mut self, message: impl Into<String>) {
-        let location = if self.location.is_empty() {
-            "/".to_owned()
-        } else {
-            self.location.clone()
-        };
+        let location = if self.location.is_empty() { "/".to_owned() } else { self.location.clone() };
         self.findings.schema(&location, message);
     }
 
@@ -63,16 +59,8 @@ impl<'a> Fields<'a, '_> {
 
     /// At most one of these fields.
     pub(super) fn one_of(&mut self, names: &[&str]) {
-        if names
-            .iter()
-            .filter(|name| self.object.contains_key(**name))
-            .count()
-            > 1
-        {
-            self.here(format!(
-                "There should only be one of the following fields: [{}]",
-                names.join(", ")
-            ));
+        if names.iter().filter(|name| self.object.contains_key(**name)).count() > 1 {
+            self.here(format!("There should only be one of the following fields: [{}]", names.join(", ")));
         }
     }
 
@@ -145,12 +133,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     /// `field` as a number or, in JSONata, an expression; `fieldPath` as a path in JSONPath.
-    pub(super) fn given_number(
-        &mut self,
-        field: &str,
-        least: f64,
-        most: Option<f64>,
-    ) -> Option<Given> {
+    pub(super) fn given_number(&mut self, field: &str, least: f64, most: Option<f64>) -> Option<Given> {
         let path_field = format!("{field}Path");
         self.one_of(&[field, &path_field]);
         if let Some(text) = self.text_if_path(&path_field) {
@@ -158,9 +141,7 @@ impl<'a> Fields<'a, '_> {
         }
         let value = self.object.get(field)?;
         if let (Language::Jsonata, Value::String(text)) = (self.language, value) {
-            return self
-                .expression_text(field, text)
-                .map(|expression| Given::Expression(Box::new(expression)));
+            return self.expression_text(field, text).map(|expression| Given::Expression(Box::new(expression)));
         }
         let number = self.number(field, least)?;
         if let Some(most) = most.filter(|most| number > *most) {
@@ -170,20 +151,14 @@ impl<'a> Fields<'a, '_> {
     }
 
     fn text_if_path(&mut self, field: &str) -> Option<&'a str> {
-        if self.language == Language::JsonPath {
-            self.text(field)
-        } else {
-            None
-        }
+        if self.language == Language::JsonPath { self.text(field) } else { None }
     }
 
     /// `Timestamp` of a Wait.
     pub(super) fn given_timestamp(&mut self, field: &str) -> Option<Given> {
         let text = self.text(field)?;
         if self.language == Language::Jsonata && expression::delimited(text).is_some() {
-            return self
-                .expression_text(field, text)
-                .map(|expression| Given::Expression(Box::new(expression)));
+            return self.expression_text(field, text).map(|expression| Given::Expression(Box::new(expression)));
         }
         if timestamp::parse(text).is_none() {
             self.wrong(field, "String does not match RFC3339 timestamp");
@@ -236,19 +211,13 @@ impl<'a> Fields<'a, '_> {
 
     fn expression_text(&mut self, field: &str, text: &str) -> Option<Expression> {
         let Some(source) = expression::delimited(text) else {
-            self.wrong(
-                field,
-                "Value is not a valid JSONata expression: it must be between '{%' and '%}'",
-            );
+            self.wrong(field, "Value is not a valid JSONata expression: it must be between '{%' and '%}'");
             return None;
         };
         match Expression::parse(source) {
             Ok(expression) => Some(expression),
             Err(message) => {
-                self.wrong(
-                    field,
-                    format!("Value is not a valid JSONata expression: {message}"),
-                );
+                self.wrong(field, format!("Value is not a valid JSONata expression: {message}"));
                 None
             }
         }
@@ -273,77 +242,47 @@ impl<'a> Fields<'a, '_> {
                 && name.chars().next().is_some_and(|c| !c.is_numeric())
                 && name.chars().count() <= 80;
             if !fits || name == "states" {
-                self.findings
-                    .schema(&location, format!("'{name}' is not a valid variable name"));
+                self.findings.schema(&location, format!("'{name}' is not a valid variable name"));
             }
         }
-        match template(
-            &Value::Object(object.clone()),
-            self.language,
-            &location,
-            self.findings,
-        ) {
+        match template(&Value::Object(object.clone()), self.language, &location, self.findings) {
             Template::Object(members) => members,
-            Template::Literal(Value::Object(members)) => members
-                .into_iter()
-                .map(|(name, value)| (name, Template::Literal(value)))
-                .collect(),
+            Template::Literal(Value::Object(members)) => {
+                members.into_iter().map(|(name, value)| (name, Template::Literal(value))).collect()
+            }
             _ => Vec::new(),
         }
     }
 
     /// `field` as text, or `fieldPath` as a path or intrinsic function in JSONPath, or an expression in JSONata.
-    pub(super) fn text_or_path(
-        &mut self,
-        field: &'static str,
-        path_field: &'static str,
-    ) -> Option<super::Text> {
+    pub(super) fn text_or_path(&mut self, field: &'static str, path_field: &'static str) -> Option<super::Text> {
         self.one_of(&[field, path_field]);
         if let Some(text) = self.text_if_path(path_field) {
             let template = computed(text);
             if template.is_none() {
-                self.wrong(
-                    path_field,
-                    "Value must be a valid JSONPath or a valid intrinsic function call",
-                );
+                self.wrong(path_field, "Value must be a valid JSONPath or a valid intrinsic function call");
             }
-            return template.map(|template| super::Text {
-                field: path_field,
-                template,
-            });
+            return template.map(|template| super::Text { field: path_field, template });
         }
         let text = self.text(field)?;
         if self.language == Language::Jsonata && expression::delimited(text).is_some() {
             let expression = self.expression_text(field, text)?;
-            return Some(super::Text {
-                field,
-                template: Template::Jsonata(Box::new(expression)),
-            });
+            return Some(super::Text { field, template: Template::Jsonata(Box::new(expression)) });
         }
-        Some(super::Text {
-            field,
-            template: Template::Literal(Value::String(text.to_owned())),
-        })
+        Some(super::Text { field, template: Template::Literal(Value::String(text.to_owned())) })
     }
 }
 
 /// A path or an intrinsic function.
 fn computed(text: &str) -> Option<Template> {
     if text.starts_with("States.") {
-        return Call::parse(text)
-            .ok()
-            .map(|call| Template::Intrinsic(Box::new(call)));
+        return Call::parse(text).ok().map(|call| Template::Intrinsic(Box::new(call)));
     }
     Path::parse(text).ok().map(Template::Path)
 }
 
 /// Parses a template; parts without anything to evaluate become literals.
-fn template(
-    value: &Value,
-    language: Language,
-    location: &str,
-    findings: &mut Findings,
-) -> Template {
+fn template(value: &Value, language: Language, location: &str, findings: &mut Findings) -> Template {
     match value {
         Value::Object(object) => {
             let mut members = Vec::with_capacity(object.len());
@@ -363,26 +302,16 @@ fn template(
                         }
                         (plain, parsed.unwrap_or(Template::Literal(Value::Null)))
                     }
-                    _ => (
-                        name.as_str(),
-                        template(member, language, &format!("{location}/{name}"), findings),
-                    ),
+                    _ => (name.as_str(), template(member, language, &format!("{location}/{name}"), findings)),
                 };
                 literal &= matches!(parsed, Template::Literal(_));
                 members.push((name.to_owned(), parsed));
             }
             if literal {
                 let plain = |template| {
-                    if let Template::Literal(value) = template {
-                        value
-                    } else {
-                        Value::Null
-                    }
+                    if let Template::Literal(value) = template { value } else { Value::Null }
                 };
-                let object = members
-                    .into_iter()
-                    .map(|(name, member)| (name, plain(member)))
-                    .collect();
+                let object = members.into_iter().map(|(name, member)| (name, plain(member))).collect();
                 return Template::Literal(Value::Object(object));
             }
             Template::Object(members)
@@ -391,14 +320,9 @@ fn template(
             let items: Vec<_> = items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| {
-                    template(item, language, &format!("{location}[{index}]"), findings)
-                })
+                .map(|(index, item)| template(item, language, &format!("{location}[{index}]"), findings))
                 .collect();
-            if items
-                .iter()
-                .all(|item| matches!(item, Template::Literal(_)))
-            {
+            if items.iter().all(|item| matches!(item, Template::Literal(_))) {
                 return Template::Literal(value.clone());
             }
             Template::Array(items)
@@ -407,10 +331,7 @@ fn template(
             Some(source) => match Expression::parse(source) {
                 Ok(expression) => Template::Jsonata(Box::new(expression)),
                 Err(message) => {
-                    findings.schema(
-                        location,
-                        format!("Value is not a valid JSONata expression: {message}"),
-                    );
+                    findings.schema(location, format!("Value is not a valid JSONata expression: {message}"));
                     Template::Literal(Value::Null)
                 }
             },

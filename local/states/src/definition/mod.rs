@@ -98,24 +98,14 @@ pub(crate) struct State {
 
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Pass {
-        result: Option<Value>,
-    },
+    Pass { result: Option<Value> },
     Task(Box<Task>),
-    Choice {
-        rules: Vec<Rule>,
-        default: Option<usize>,
-    },
+    Choice { rules: Vec<Rule>, default: Option<usize> },
     Wait(Wait),
     Succeed,
-    Fail {
-        error: Option<Text>,
-        cause: Option<Text>,
-    },
+    Fail { error: Option<Text>, cause: Option<Text> },
     Map(Box<Map>),
-    Parallel {
-        branches: Vec<Arc<Program>>,
-    },
+    Parallel { branches: Vec<Arc<Program>> },
 }
 
 /// The `Error` or `Cause` of a Fail state and the field that gives it.

@@ -25,9 +25,7 @@ fn program(program_: &Program, found: &mut BTreeMap<String, Vec<String>>) {
         }
         match &state.kind {
             Kind::Map(map) => program(&map.program, found),
-            Kind::Parallel { branches } => {
-                branches.iter().for_each(|branch| program(branch, found))
-            }
+            Kind::Parallel { branches } => branches.iter().for_each(|branch| program(branch, found)),
             _ => {}
         }
     }
@@ -40,79 +38,42 @@ impl Names {
     fn state(&mut self, state: &State) {
         self.selection(&state.input_path);
         self.selection(&state.output_path);
-        for template in [&state.arguments, &state.result_selector, &state.output]
-            .into_iter()
-            .flatten()
-        {
+        for template in [&state.arguments, &state.result_selector, &state.output].into_iter().flatten() {
             self.template(template);
         }
-        state
-            .assign
-            .iter()
-            .for_each(|(_, template)| self.template(template));
+        state.assign.iter().for_each(|(_, template)| self.template(template));
         for catcher in &state.catch {
-            catcher
-                .output
-                .iter()
-                .for_each(|template| self.template(template));
-            catcher
-                .assign
-                .iter()
-                .for_each(|(_, template)| self.template(template));
+            catcher.output.iter().for_each(|template| self.template(template));
+            catcher.assign.iter().for_each(|(_, template)| self.template(template));
         }
         match &state.kind {
             Kind::Task(task) => {
-                [&task.timeout, &task.heartbeat]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|given| self.given(given));
-                task.credentials
-                    .iter()
-                    .for_each(|template| self.template(template));
+                [&task.timeout, &task.heartbeat].into_iter().flatten().for_each(|given| self.given(given));
+                task.credentials.iter().for_each(|template| self.template(template));
             }
             Kind::Choice { rules, .. } => {
                 for rule in rules {
                     self.condition(&rule.condition);
-                    rule.output
-                        .iter()
-                        .for_each(|template| self.template(template));
-                    rule.assign
-                        .iter()
-                        .for_each(|(_, template)| self.template(template));
+                    rule.output.iter().for_each(|template| self.template(template));
+                    rule.assign.iter().for_each(|(_, template)| self.template(template));
                 }
             }
             Kind::Wait(Wait::Seconds(given) | Wait::Timestamp(given)) => self.given(given),
             Kind::Fail { error, cause } => {
-                [error, cause]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|text| self.template(&text.template));
+                [error, cause].into_iter().flatten().for_each(|text| self.template(&text.template));
             }
             Kind::Map(map) => {
                 map.items_path.iter().for_each(|path| self.path(path));
-                [&map.items, &map.selector]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|template| self.template(template));
-                let numbers = [
-                    &map.concurrency,
-                    &map.tolerated_count,
-                    &map.tolerated_percentage,
-                ];
-                numbers
-                    .into_iter()
-                    .flatten()
-                    .for_each(|given| self.given(given));
+                [&map.items, &map.selector].into_iter().flatten().for_each(|template| self.template(template));
+                let numbers = [&map.concurrency, &map.tolerated_count, &map.tolerated_percentage];
+                numbers.into_iter().flatten().for_each(|given| self.given(given));
                 if let Some(distributed) = &map.distributed {
                     if let Some(reader) = &distributed.reader {
                         self.template(&reader.arguments);
                         reader.max_items.iter().for_each(|given| self.given(given));
                     }
                     if let Some(batcher) = &distributed.batcher {
-                        batcher
-                            .input
-                            .iter()
-                            .for_each(|template| self.template(template));
+                        batcher.input.iter().for_each(|template| self.template(template));
                         [&batcher.max_items, &batcher.max_bytes]
                             .into_iter()
                             .flatten()
@@ -153,9 +114,7 @@ impl Names {
 
     fn template(&mut self, template: &Template) {
         match template {
-            Template::Object(members) => {
-                members.iter().for_each(|(_, member)| self.template(member))
-            }
+            Template::Object(members) => members.iter().for_each(|(_, member)| self.template(member)),
             Template::Array(items) => items.iter().for_each(|item| self.template(item)),
             Template::Jsonata(expression) => self.expression(expression),
             other => other.visit_paths(&mut |path| self.path(path)),
@@ -164,9 +123,7 @@ impl Names {
 
     fn condition(&mut self, condition: &Condition) {
         match condition {
-            Condition::And(parts) | Condition::Or(parts) => {
-                parts.iter().for_each(|part| self.condition(part))
-            }
+            Condition::And(parts) | Condition::Or(parts) => parts.iter().for_each(|part| self.condition(part)),
             Condition::Not(part) => self.condition(part),
             Condition::Compare(comparison) => {
                 self.path(&comparison.variable);

@@ -52,32 +52,15 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let input = self.arguments(execution, strand, state, turn)?;
-        let started = Details::StateStarted {
-            kind: StateKind::Parallel,
-            length: None,
-        };
+        let started = Details::StateStarted { kind: StateKind::Parallel, length: None };
         let last = self.record(execution, strand, true, started, turn);
-        let children = Children {
-            results: vec![None; branches.len()],
-            running: branches.len(),
-            map: None,
-            run: None,
-        };
+        let children = Children { results: vec![None; branches.len()], running: branches.len(), map: None, run: None };
         let Some(found) = self.strand_mut(execution, strand) else {
             return Ok(None);
         };
         found.phase = Phase::Children(Box::new(children));
         for (index, branch) in branches.iter().enumerate() {
-            self.add_child(
-                execution,
-                strand,
-                index,
-                Arc::clone(branch),
-                input.clone(),
-                last,
-                None,
-                turn,
-            );
+            self.add_child(execution, strand, index, Arc::clone(branch), input.clone(), last, None, turn);
         }
         Ok(None)
     }
@@ -101,14 +84,7 @@ impl Engine {
             return id;
         };
         let item = item.or_else(|| found.item.clone());
-        let mut child = Strand::new(
-            Some(parent),
-            index,
-            program,
-            input,
-            found.variables.inner(),
-            last_event,
-        );
+        let mut child = Strand::new(Some(parent), index, program, input, found.variables.inner(), last_event);
         child.item = item;
         child.run = found.run.clone();
         whole.strands.insert(id, child);
@@ -126,34 +102,15 @@ impl Engine {
     ) -> Begun {
         let selected = self.selected(execution, strand, state, turn)?;
         if let Some(distributed) = &map.distributed {
-            return self.begin_distributed(
-                execution,
-                strand,
-                state,
-                map,
-                distributed,
-                selected,
-                turn,
-            );
+            return self.begin_distributed(execution, strand, state, map, distributed, selected, turn);
         }
         let items = self.items(execution, strand, state, map, &selected, turn)?;
-        let limit = self.evaluate(execution, strand, turn, selected.value(), |env| {
-            concurrency(map, env)
-        })?;
+        let limit = self.evaluate(execution, strand, turn, selected.value(), |env| concurrency(map, env))?;
         // Given and right, even if only a distributed Map heeds them.
-        self.evaluate(execution, strand, turn, selected.value(), |env| {
-            super::distributed::tolerated(map, env)
-        })?;
-        let started = Details::StateStarted {
-            kind: StateKind::Map,
-            length: Some(items.len()),
-        };
+        self.evaluate(execution, strand, turn, selected.value(), |env| super::distributed::tolerated(map, env))?;
+        let started = Details::StateStarted { kind: StateKind::Map, length: Some(items.len()) };
         self.record(execution, strand, true, started, turn);
-        let limit = if limit == 0 {
-            MOST_INLINE
-        } else {
-            limit.min(MOST_INLINE)
-        };
+        let limit = if limit == 0 { MOST_INLINE } else { limit.min(MOST_INLINE) };
         self.start_iterations(execution, strand, map, items, selected, limit, None, turn)
     }
 
@@ -179,24 +136,19 @@ impl Engine {
                 };
                 return match items {
                     Value::Array(items) => Ok(items),
-                    other => Err(Failure::query_anywhere(format!(
-                        "Map state input must be an array but was: {other}"
-                    ))),
+                    other => Err(Failure::query_anywhere(format!("Map state input must be an array but was: {other}"))),
                 };
             }
             let items = match &map.items_path {
-                Some(path) => template::find(path, env).map_err(|why| {
-                    Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))
-                })?,
+                Some(path) => template::find(path, env)
+                    .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?,
                 None => env.data.clone(),
             };
             match items {
                 Value::Array(items) => Ok(items),
                 _ => {
                     let path = map.items_path.as_ref().map_or("$", |path| path.text());
-                    Err(Failure::runtime(format!(
-                        "Reference path \"{path}\" must point to array."
-                    )))
+                    Err(Failure::runtime(format!("Reference path \"{path}\" must point to array.")))
                 }
             }
         })?;
@@ -217,25 +169,10 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let length = items.len();
-        let limit = if run.is_some() && limit == 0 {
-            MOST_DISTRIBUTED
-        } else {
-            limit
-        };
+        let limit = if run.is_some() && limit == 0 { MOST_DISTRIBUTED } else { limit };
         let selects = map.selector.is_some() && run.as_ref().is_none_or(|run| !run.selected);
-        let iterations = Iterations {
-            items,
-            next: 0,
-            program: Arc::clone(&map.program),
-            data,
-            selects,
-        };
-        let children = Children {
-            results: vec![None; length],
-            running: 0,
-            map: Some(iterations),
-            run,
-        };
+        let iterations = Iterations { items, next: 0, program: Arc::clone(&map.program), data, selects };
+        let children = Children { results: vec![None; length], running: 0, map: Some(iterations), run };
         let Some(found) = self.strand_mut(execution, strand) else {
             return Ok(None);
         };
@@ -271,62 +208,34 @@ impl Engine {
             return Ok(());
         };
         let distributed = children.run.is_some();
-        let Some(iterations) = children
-            .map
-            .as_mut()
-            .filter(|map| map.next < map.items.len())
-        else {
+        let Some(iterations) = children.map.as_mut().filter(|map| map.next < map.items.len()) else {
             return Ok(());
         };
         let index = iterations.next;
         iterations.next += 1;
         children.running += 1;
         let value = Arc::clone(&iterations.items[index]);
-        let (data, body, selects) = (
-            iterations.data.clone(),
-            Arc::clone(&iterations.program),
-            iterations.selects,
-        );
-        let item = Arc::new(Item {
-            index,
-            value: Arc::clone(&value),
-        });
+        let (data, body, selects) = (iterations.data.clone(), Arc::clone(&iterations.program), iterations.selects);
+        let item = Arc::new(Item { index, value: Arc::clone(&value) });
         let input = match &map.selector {
             Some(selector) if selects => {
                 // The selector is the Map's own, but it sees the item.
                 let outer = found.item.replace(Arc::clone(&item));
-                let input = self.evaluate(execution, strand, turn, data.value(), |env| {
-                    selector.evaluate(env, "ItemSelector")
-                });
+                let input =
+                    self.evaluate(execution, strand, turn, data.value(), |env| selector.evaluate(env, "ItemSelector"));
                 if let Some(found) = self.strand_mut(execution, strand) {
                     found.item = outer;
                 }
-                Payload::new(input.map_err(|trouble| Trouble {
-                    began: true,
-                    ..trouble
-                })?)
+                Payload::new(input.map_err(|trouble| Trouble { began: true, ..trouble })?)
             }
             _ => Payload::new(Value::clone(&value)),
         };
-        let child = self.add_child(
-            execution,
-            strand,
-            index,
-            body,
-            input,
-            last,
-            Some(item),
-            turn,
-        );
+        let child = self.add_child(execution, strand, index, body, input, last, Some(item), turn);
         if distributed {
             self.become_execution(execution, strand, child, turn);
             return Ok(());
         }
-        let details = Details::Iteration {
-            what: Iteration::Started,
-            name: Arc::clone(&state.name),
-            index,
-        };
+        let details = Details::Iteration { what: Iteration::Started, name: Arc::clone(&state.name), index };
         self.record(execution, child, true, details, turn);
         Ok(())
     }
@@ -340,31 +249,17 @@ impl Engine {
         output: Payload,
         turn: &mut Turn<'_>,
     ) {
-        let Some(name) = self
-            .strand(execution, parent)
-            .map(|found| Arc::clone(&found.current().name))
-        else {
+        let Some(name) = self.strand(execution, parent).map(|found| Arc::clone(&found.current().name)) else {
             return;
         };
-        let Some((index, last)) = self
-            .strand(execution, child)
-            .map(|found| (found.index, found.last_event))
-        else {
+        let Some((index, last)) = self.strand(execution, child).map(|found| (found.index, found.last_event)) else {
             return;
         };
-        let is_map = matches!(
-            self.strand(execution, parent)
-                .map(|found| &found.current().kind),
-            Some(Kind::Map(_))
-        );
+        let is_map = matches!(self.strand(execution, parent).map(|found| &found.current().kind), Some(Kind::Map(_)));
         let distributed = self.is_distributed(execution, parent);
         let mut end = last;
         if is_map && !distributed {
-            let details = Details::Iteration {
-                what: Iteration::Succeeded,
-                name,
-                index,
-            };
+            let details = Details::Iteration { what: Iteration::Succeeded, name, index };
             end = self.record(execution, child, false, details, turn);
         }
         if distributed {
@@ -386,13 +281,7 @@ impl Engine {
     }
 
     /// Goes on after one child less: the next iteration, or the end.
-    pub(super) fn child_over(
-        &mut self,
-        execution: ExecutionId,
-        parent: StrandId,
-        last: u32,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn child_over(&mut self, execution: ExecutionId, parent: StrandId, last: u32, turn: &mut Turn<'_>) {
         if let Err(trouble) = self.next_iteration(execution, parent, last, turn) {
             self.abort_children(execution, parent, turn);
             return self.failed(execution, parent, trouble, turn);
@@ -428,18 +317,8 @@ impl Engine {
             return self.map_run_over(execution, strand, run, results, turn);
         }
         // A result is missing only where a failure was tolerated.
-        let results = results
-            .into_iter()
-            .flatten()
-            .map(|result| result.value().clone())
-            .collect();
-        self.record(
-            execution,
-            strand,
-            false,
-            Details::StateSucceeded(kind),
-            turn,
-        );
+        let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();
+        self.record(execution, strand, false, Details::StateSucceeded(kind), turn);
         self.finish_container(execution, strand, Value::Array(results), turn);
     }
 
@@ -474,10 +353,7 @@ impl Engine {
         let Some(around) = self.strand(execution, parent) else {
             return;
         };
-        let (name, is_map) = (
-            Arc::clone(&around.current().name),
-            matches!(around.current().kind, Kind::Map(_)),
-        );
+        let (name, is_map) = (Arc::clone(&around.current().name), matches!(around.current().kind, Kind::Map(_)));
         let Some(found) = self.strand(execution, child) else {
             return;
         };
@@ -487,11 +363,7 @@ impl Engine {
             return self.map_child_failed(execution, parent, child, trouble, turn);
         }
         if is_map {
-            let details = Details::Iteration {
-                what: Iteration::Failed,
-                name,
-                index,
-            };
+            let details = Details::Iteration { what: Iteration::Failed, name, index };
             self.record(execution, child, false, details, turn);
         } else if state == StateKind::Task {
             // Recorded for a branch whose task failed.
@@ -504,29 +376,14 @@ impl Engine {
             found.last_event = last;
             found.phase = Phase::Ready;
         }
-        let trouble = Trouble {
-            began: true,
-            evaluation: None,
-            ..trouble.clone()
-        };
+        let trouble = Trouble { began: true, evaluation: None, ..trouble.clone() };
         self.failed(execution, parent, trouble, turn);
     }
 
     /// Stops all strands below this one.
-    pub(super) fn abort_children(
-        &mut self,
-        execution: ExecutionId,
-        parent: StrandId,
-        turn: &mut Turn<'_>,
-    ) {
-        let is_map = matches!(
-            self.strand(execution, parent)
-                .map(|found| &found.current().kind),
-            Some(Kind::Map(_))
-        );
-        let name = self
-            .strand(execution, parent)
-            .map(|found| Arc::clone(&found.current().name));
+    pub(super) fn abort_children(&mut self, execution: ExecutionId, parent: StrandId, turn: &mut Turn<'_>) {
+        let is_map = matches!(self.strand(execution, parent).map(|found| &found.current().kind), Some(Kind::Map(_)));
+        let name = self.strand(execution, parent).map(|found| Arc::clone(&found.current().name));
         let children: Vec<(StrandId, usize)> = self.executions[execution]
             .strands
             .iter()
@@ -539,18 +396,11 @@ impl Engine {
                 continue;
             };
             let kind = super::states::kind(&found.current().kind);
-            if matches!(
-                kind,
-                StateKind::Task | StateKind::Wait | StateKind::Map | StateKind::Parallel
-            ) {
+            if matches!(kind, StateKind::Task | StateKind::Wait | StateKind::Map | StateKind::Parallel) {
                 self.record(execution, child, true, Details::StateAborted(kind), turn);
             }
             if let (true, Some(name)) = (is_map, &name) {
-                let details = Details::Iteration {
-                    what: Iteration::Aborted,
-                    name: Arc::clone(name),
-                    index,
-                };
+                let details = Details::Iteration { what: Iteration::Aborted, name: Arc::clone(name), index };
                 self.record(execution, child, false, details, turn);
             }
             self.release(execution, child, turn);
@@ -558,11 +408,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn children_mut(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-    ) -> Option<&mut Children> {
+    pub(super) fn children_mut(&mut self, execution: ExecutionId, strand: StrandId) -> Option<&mut Children> {
         match &mut self.strand_mut(execution, strand)?.phase {
             Phase::Children(children) => Some(children),
             _ => None,
@@ -581,22 +427,13 @@ impl Children {
 /// `MaxConcurrency`; 0 means no limit of its own.
 pub(super) fn concurrency(map: &Map, env: &Environment<'_>) -> Result<usize, Failure> {
     let number = whole_number(map.concurrency.as_ref(), "MaxConcurrency", env)?.unwrap_or(0);
-    usize::try_from(number).map_err(|_| {
-        Failure::runtime(format!(
-            "The MaxConcurrencyPath field refers to a negative value: {number}"
-        ))
-    })
+    usize::try_from(number)
+        .map_err(|_| Failure::runtime(format!("The MaxConcurrencyPath field refers to a negative value: {number}")))
 }
 
 /// A number of a Map, however given.
-pub(super) fn whole_number(
-    given: Option<&Given>,
-    field: &str,
-    env: &Environment<'_>,
-) -> Result<Option<i64>, Failure> {
-    let value = number(given, field, "integer", env, |value| {
-        value.as_i64().is_some()
-    })?;
+pub(super) fn whole_number(given: Option<&Given>, field: &str, env: &Environment<'_>) -> Result<Option<i64>, Failure> {
+    let value = number(given, field, "integer", env, |value| value.as_i64().is_some())?;
     Ok(value.and_then(|value| value.as_i64()))
 }
 
@@ -612,14 +449,10 @@ pub(super) fn number(
         None => Ok(None),
         Some(Given::Literal(value)) => Ok(Some(value.clone())),
         Some(Given::Path(path)) => {
-            let mut value = template::find(path, env).map_err(|why| {
-                Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))
-            })?;
+            let mut value = template::find(path, env)
+                .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?;
             // Recorded: digits in a string are a number.
-            if let Some(number) = value
-                .as_str()
-                .and_then(|text| text.parse::<serde_json::Number>().ok())
-            {
+            if let Some(number) = value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok()) {
                 value = Value::Number(number);
             }
             if !fits(&value) {
@@ -636,10 +469,7 @@ pub(super) fn number(
             if !fits(&value) {
                 return Err(Failure::query(
                     field,
-                    format!(
-                        "The {field} field must be a valid {kind} but was: {}",
-                        expression::type_name(&value)
-                    ),
+                    format!("The {field} field must be a valid {kind} but was: {}", expression::type_name(&value)),
                 ));
             }
             Ok(Some(value))

@@ -63,26 +63,15 @@ pub(super) struct Reading {
 
 /// `ToleratedFailureCount` and `ToleratedFailurePercentage`.
 pub(super) fn tolerated(map: &Map, env: &Environment<'_>) -> Result<Tolerated, Failure> {
-    let count =
-        super::children::whole_number(map.tolerated_count.as_ref(), "ToleratedFailureCount", env)?;
+    let count = super::children::whole_number(map.tolerated_count.as_ref(), "ToleratedFailureCount", env)?;
     if count.is_some_and(|count| count < 0) {
-        return Err(Failure::runtime(
-            "ToleratedFailureCount cannot be negative.",
-        ));
+        return Err(Failure::runtime("ToleratedFailureCount cannot be negative."));
     }
     let field = "ToleratedFailurePercentage";
-    let percentage = super::children::number(
-        map.tolerated_percentage.as_ref(),
-        field,
-        "float",
-        env,
-        Value::is_number,
-    )?;
+    let percentage = super::children::number(map.tolerated_percentage.as_ref(), field, "float", env, Value::is_number)?;
     let percentage = percentage.and_then(|value| value.as_f64());
     if percentage.is_some_and(|percentage| !(0.0..=100.0).contains(&percentage)) {
-        return Err(Failure::runtime(
-            "ToleratedFailurePercentage must be between 0 and 100.",
-        ));
+        return Err(Failure::runtime("ToleratedFailurePercentage must be between 0 and 100."));
     }
     Ok(Tolerated { count, percentage })
 }
@@ -116,19 +105,11 @@ impl Engine {
             None => self.items(execution, strand, state, map, &selected, turn)?,
         };
         let data = selected.value();
-        let limit = self.evaluate(execution, strand, turn, data, |env| {
-            super::children::concurrency(map, env)
-        })?;
-        let started = Details::StateStarted {
-            kind: StateKind::Map,
-            length: Some(items.len()),
-        };
+        let limit = self.evaluate(execution, strand, turn, data, |env| super::children::concurrency(map, env))?;
+        let started = Details::StateStarted { kind: StateKind::Map, length: Some(items.len()) };
         self.record(execution, strand, true, started, turn);
         let tolerated = self.evaluate(execution, strand, turn, data, |env| tolerated(map, env))?;
-        let label = distributed
-            .label
-            .clone()
-            .unwrap_or_else(|| intrinsic::uuid_text(turn.chance()));
+        let label = distributed.label.clone().unwrap_or_else(|| intrinsic::uuid_text(turn.chance()));
         let family = format!("{}/{label}", self.executions[execution].revision.name);
         let arn: Arc<str> = format!(
             "arn:{}:states:{}:{}:mapRun:{family}:{}",
@@ -138,15 +119,7 @@ impl Engine {
             intrinsic::uuid_text(turn.chance())
         )
         .into();
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::MapRunStarted {
-                arn: Arc::clone(&arn),
-            },
-            turn,
-        );
+        self.record(execution, strand, true, Details::MapRunStarted { arn: Arc::clone(&arn) }, turn);
         let run = Run {
             arn,
             family,
@@ -157,17 +130,7 @@ impl Engine {
         };
         match &distributed.reader {
             Some(reader) => self.read_items(execution, strand, reader, run, selected, limit, turn),
-            None => self.run_items(
-                execution,
-                strand,
-                map,
-                distributed,
-                items,
-                run,
-                selected,
-                limit,
-                turn,
-            ),
+            None => self.run_items(execution, strand, map, distributed, items, run, selected, limit, turn),
         }
     }
 
@@ -187,17 +150,8 @@ impl Engine {
         })?;
         let task = self.new_task(execution, strand);
         self.call_s3(execution, task, &reader.resource, request.clone(), turn);
-        let reading = Reading {
-            data,
-            limit,
-            request,
-            listed: Vec::new(),
-        };
-        let waiting = MapRun {
-            task,
-            run,
-            step: Step::Read(reading),
-        };
+        let reading = Reading { data, limit, request, listed: Vec::new() };
+        let waiting = MapRun { task, run, step: Step::Read(reading) };
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::MapRun(Box::new(waiting));
         }
@@ -214,20 +168,12 @@ impl Engine {
     ) {
         // `s3:getObject` has no optimised form of its own: it is the SDK's call.
         let resource = TaskResource {
-            service: format!(
-                "aws-sdk:{}",
-                resource.service.trim_start_matches("aws-sdk:")
-            ),
+            service: format!("aws-sdk:{}", resource.service.trim_start_matches("aws-sdk:")),
             pattern: Pattern::RequestResponse,
             ..resource.clone()
         };
         let role_arn = self.executions[execution].revision.role.to_string();
-        turn.commands.push(Command::RunTask {
-            task,
-            role_arn,
-            resource,
-            request,
-        });
+        turn.commands.push(Command::RunTask { task, role_arn, resource, request });
     }
 
     /// Which strand's Map Run made this call.
@@ -265,10 +211,8 @@ impl Engine {
             return self.written(execution, strand, run, step, result, turn);
         };
         let Kind::Map(map) = &state.kind else { return };
-        let Some((distributed, reader)) = map
-            .distributed
-            .as_ref()
-            .and_then(|distributed| Some((distributed, distributed.reader.as_ref()?)))
+        let Some((distributed, reader)) =
+            map.distributed.as_ref().and_then(|distributed| Some((distributed, distributed.reader.as_ref()?)))
         else {
             return;
         };
@@ -276,36 +220,19 @@ impl Engine {
             Ok(response) => response,
             Err(failure) => {
                 let cause = failure.cause.unwrap_or(failure.error);
-                return self.map_run_failed(
-                    execution,
-                    strand,
-                    "States.ItemReaderFailed",
-                    &cause,
-                    turn,
-                );
+                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn);
             }
         };
         let items = if reader.resource.action == "listObjectsV2" {
-            let page = response
-                .get("Contents")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
+            let page = response.get("Contents").and_then(Value::as_array).cloned().unwrap_or_default();
             reading.listed.extend(page);
-            if let Some(token) = response
-                .get("NextContinuationToken")
-                .and_then(Value::as_str)
-            {
+            if let Some(token) = response.get("NextContinuationToken").and_then(Value::as_str) {
                 let task = self.new_task(execution, strand);
                 let mut request = reading.request.clone();
                 request["ContinuationToken"] = token.into();
                 self.call_s3(execution, task, &reader.resource, request, turn);
                 if let Some(found) = self.strand_mut(execution, strand) {
-                    let waiting = MapRun {
-                        task,
-                        run,
-                        step: Step::Read(reading),
-                    };
+                    let waiting = MapRun { task, run, step: Step::Read(reading) };
                     found.phase = Phase::MapRun(Box::new(waiting));
                 }
                 return;
@@ -325,40 +252,18 @@ impl Engine {
         let mut items = match items {
             _ if most < 0 => {
                 let cause = "field MaxItems must be positive";
-                return self.map_run_failed(
-                    execution,
-                    strand,
-                    "States.ItemReaderFailed",
-                    cause,
-                    turn,
-                );
+                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", cause, turn);
             }
             Ok(items) => items,
             Err(cause) => {
-                return self.map_run_failed(
-                    execution,
-                    strand,
-                    "States.ItemReaderFailed",
-                    &cause,
-                    turn,
-                );
+                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn);
             }
         };
         if most > 0 {
             items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         }
         let items = items.into_iter().map(Arc::new).collect();
-        let begun = self.run_items(
-            execution,
-            strand,
-            map,
-            distributed,
-            items,
-            run,
-            data,
-            limit,
-            turn,
-        );
+        let begun = self.run_items(execution, strand, map, distributed, items, run, data, limit, turn);
         if let Err(trouble) = begun {
             self.failed(execution, strand, trouble, turn);
         }
@@ -397,27 +302,19 @@ impl Engine {
         data: &Payload,
         turn: &mut Turn<'_>,
     ) -> Result<Vec<Arc<Value>>, Trouble> {
-        let (most_items, most_bytes, input) =
-            self.evaluate(execution, strand, turn, data.value(), |env| {
-                let number = |given, field| {
-                    let number = super::children::whole_number(given, field, env)?;
-                    Ok(number
-                        .and_then(|number| usize::try_from(number).ok())
-                        .filter(|number| *number > 0))
-                };
-                let most_items = number(batcher.max_items.as_ref(), "MaxItemsPerBatch")?;
-                let most_bytes = number(batcher.max_bytes.as_ref(), "MaxInputBytesPerBatch")?;
-                let input = batcher
-                    .input
-                    .as_ref()
-                    .map(|input| input.evaluate(env, "ItemBatcher/BatchInput"))
-                    .transpose()?;
-                Ok((most_items, most_bytes, input))
-            })?;
+        let (most_items, most_bytes, input) = self.evaluate(execution, strand, turn, data.value(), |env| {
+            let number = |given, field| {
+                let number = super::children::whole_number(given, field, env)?;
+                Ok(number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0))
+            };
+            let most_items = number(batcher.max_items.as_ref(), "MaxItemsPerBatch")?;
+            let most_bytes = number(batcher.max_bytes.as_ref(), "MaxInputBytesPerBatch")?;
+            let input =
+                batcher.input.as_ref().map(|input| input.evaluate(env, "ItemBatcher/BatchInput")).transpose()?;
+            Ok((most_items, most_bytes, input))
+        })?;
         let most_items = most_items.unwrap_or(usize::MAX);
-        let most_bytes = most_bytes
-            .unwrap_or(crate::payload::LONGEST_PAYLOAD)
-            .min(crate::payload::LONGEST_PAYLOAD);
+        let most_bytes = most_bytes.unwrap_or(crate::payload::LONGEST_PAYLOAD).min(crate::payload::LONGEST_PAYLOAD);
         let mut batches: Vec<Vec<Value>> = Vec::new();
         let mut bytes = 0;
         for (index, value) in items.into_iter().enumerate() {
@@ -425,19 +322,13 @@ impl Engine {
                 None => Value::clone(&value),
                 Some(selector) => {
                     let item = Arc::new(super::Item { index, value });
-                    let outer = self
-                        .strand_mut(execution, strand)
-                        .and_then(|found| found.item.replace(item));
-                    let selected = self.evaluate(execution, strand, turn, data.value(), |env| {
-                        selector.evaluate(env, "ItemSelector")
-                    });
+                    let outer = self.strand_mut(execution, strand).and_then(|found| found.item.replace(item));
+                    let selected = self
+                        .evaluate(execution, strand, turn, data.value(), |env| selector.evaluate(env, "ItemSelector"));
                     if let Some(found) = self.strand_mut(execution, strand) {
                         found.item = outer;
                     }
-                    selected.map_err(|trouble| Trouble {
-                        began: true,
-                        ..trouble
-                    })?
+                    selected.map_err(|trouble| Trouble { began: true, ..trouble })?
                 }
             };
             let length = selected.to_string().len() + 1;
@@ -480,22 +371,14 @@ impl Engine {
         };
         let arn = self.execution_arn(&family, &name);
         let config = &self.config;
-        let machine = format!(
-            "arn:{}:states:{}:{}:stateMachine:{family}",
-            config.partition, config.region, config.account
-        );
+        let machine =
+            format!("arn:{}:states:{}:{}:stateMachine:{family}", config.partition, config.region, config.account);
         let started = turn.now;
         let Some(found) = self.strand_mut(execution, child) else {
             return;
         };
         found.variables = crate::environment::Variables::default();
-        found.run = Some(Arc::new(MapChild {
-            arn,
-            name,
-            machine,
-            input: found.input.clone(),
-            started,
-        }));
+        found.run = Some(Arc::new(MapChild { arn, name, machine, input: found.input.clone(), started }));
     }
 
     pub(super) fn map_child_failed(
@@ -524,13 +407,7 @@ impl Engine {
             found.phase = Phase::Ready;
         }
         let cause = "The specified tolerated failure threshold was exceeded";
-        self.map_run_failed(
-            execution,
-            parent,
-            "States.ExceedToleratedFailureThreshold",
-            cause,
-            turn,
-        );
+        self.map_run_failed(execution, parent, "States.ExceedToleratedFailureThreshold", cause, turn);
     }
 
     pub(super) fn map_run_failed(
@@ -541,15 +418,9 @@ impl Engine {
         cause: &str,
         turn: &mut Turn<'_>,
     ) {
-        let failed = Failed {
-            error: Some(error.into()),
-            cause: Some(cause.into()),
-        };
+        let failed = Failed { error: Some(error.into()), cause: Some(cause.into()) };
         self.record(execution, strand, true, Details::MapRunFailed(failed), turn);
-        let trouble = Trouble {
-            began: true,
-            ..Trouble::new(Some(error.to_owned()), Some(cause.to_owned()))
-        };
+        let trouble = Trouble { began: true, ..Trouble::new(Some(error.to_owned()), Some(cause.to_owned())) };
         self.failed(execution, strand, trouble, turn);
     }
 
@@ -565,11 +436,7 @@ impl Engine {
         if run.records.is_some() {
             return self.write_results(execution, strand, run, turn);
         }
-        let results = results
-            .into_iter()
-            .flatten()
-            .map(|result| result.value().clone())
-            .collect();
+        let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();
         self.map_run_succeeded(execution, strand, Value::Array(results), turn);
     }
 
@@ -583,13 +450,7 @@ impl Engine {
         // Recordings until mid 2024 count the Map's exit from here, later ones from the run's start; most are of the
         // former kind.
         self.record(execution, strand, true, Details::MapRunSucceeded, turn);
-        self.record(
-            execution,
-            strand,
-            false,
-            Details::StateSucceeded(StateKind::Map),
-            turn,
-        );
+        self.record(execution, strand, false, Details::StateSucceeded(StateKind::Map), turn);
         self.finish_container(execution, strand, result, turn);
     }
 }

@@ -30,21 +30,11 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     pub(crate) fn new(error: Option<String>, cause: Option<String>) -> Self {
-        Self {
-            error,
-            cause,
-            heartbeat: false,
-            fatal: false,
-            evaluation: None,
-            began: false,
-        }
+        Self { error, cause, heartbeat: false, fatal: false, evaluation: None, began: false }
     }
 
     fn failed(&self) -> Failed {
-        Failed {
-            error: self.error.as_deref().map(Arc::from),
-            cause: self.cause.as_deref().map(Arc::from),
-        }
+        Failed { error: self.error.as_deref().map(Arc::from), cause: self.cause.as_deref().map(Arc::from) }
     }
 
     /// `{"Error": …, "Cause": …}`, as a Catch sees it.
@@ -72,17 +62,10 @@ impl Trouble {
 
 impl Engine {
     /// The failure of a field, with the sentence that AWS puts in front.
-    pub(super) fn trouble(
-        &self,
-        execution: ExecutionId,
-        strand: StrandId,
-        failure: Failure,
-    ) -> Trouble {
+    pub(super) fn trouble(&self, execution: ExecutionId, strand: StrandId, failure: Failure) -> Trouble {
         let (name, entered) = self
             .strand(execution, strand)
-            .map_or((String::new(), 0), |strand| {
-                (strand.current().name.to_string(), strand.entered)
-            });
+            .map_or((String::new(), 0), |strand| (strand.current().name.to_string(), strand.entered));
         let cause = format!(
             "An error occurred while executing the state '{name}' (entered at the event id #{entered}). {}",
             failure.cause
@@ -95,13 +78,7 @@ impl Engine {
     }
 
     /// A state failed: try again, go where a catcher says, or give up.
-    pub(super) fn failed(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        trouble: Trouble,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn failed(&mut self, execution: ExecutionId, strand: StrandId, trouble: Trouble, turn: &mut Turn<'_>) {
         let Some(found) = self.strand(execution, strand) else {
             return;
         };
@@ -110,32 +87,15 @@ impl Engine {
         self.release(execution, strand, turn);
         let container = matches!(state.kind, Kind::Map(_) | Kind::Parallel { .. });
         if let Some(location) = &trouble.evaluation {
-            self.evaluation_failed(
-                execution,
-                strand,
-                state,
-                trouble.failed(),
-                location.clone(),
-                turn,
-            );
+            self.evaluation_failed(execution, strand, state, trouble.failed(), location.clone(), turn);
         }
         if !trouble.fatal && self.retry(execution, strand, state, &trouble, turn) {
             return;
         }
         if container && !trouble.fatal && (trouble.began || trouble.evaluation.is_some()) {
-            self.record(
-                execution,
-                strand,
-                true,
-                Details::StateFailed(super::states::kind(&state.kind)),
-                turn,
-            );
+            self.record(execution, strand, true, Details::StateFailed(super::states::kind(&state.kind)), turn);
         }
-        let catcher = state
-            .catch
-            .iter()
-            .enumerate()
-            .find(|(_, catcher)| trouble.matches(&catcher.errors));
+        let catcher = state.catch.iter().enumerate().find(|(_, catcher)| trouble.matches(&catcher.errors));
         let Some((index, catcher)) = catcher.filter(|_| !trouble.fatal) else {
             return self.strand_failed(execution, strand, &trouble, turn);
         };
@@ -165,11 +125,7 @@ impl Engine {
         if found.last_event == found.entered && !matches!(state.kind, Kind::Wait(_)) {
             found.last_event = found.before_entered;
         }
-        let details = Details::EvaluationFailed {
-            failed,
-            location,
-            state: Arc::clone(&state.name),
-        };
+        let details = Details::EvaluationFailed { failed, location, state: Arc::clone(&state.name) };
         self.record(execution, strand, true, details, turn);
     }
 
@@ -181,11 +137,8 @@ impl Engine {
         trouble: &Trouble,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some((index, retrier)) = state
-            .retry
-            .iter()
-            .enumerate()
-            .find(|(_, retrier)| trouble.matches(&retrier.errors))
+        let Some((index, retrier)) =
+            state.retry.iter().enumerate().find(|(_, retrier)| trouble.matches(&retrier.errors))
         else {
             return false;
         };
@@ -200,14 +153,7 @@ impl Engine {
         found.retries[index] += 1;
         found.retry_count += 1;
         let at = turn.now + delay(retrier, attempts, turn);
-        let timer = self.timers.add(
-            at,
-            Timer {
-                execution,
-                strand,
-                what: What::Retry,
-            },
-        );
+        let timer = self.timers.add(at, Timer { execution, strand, what: What::Retry });
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::Timer(timer);
         }
@@ -227,20 +173,14 @@ impl Engine {
     ) -> Result<super::states::Leaving, Failure> {
         let error = trouble.output();
         self.with_environment(execution, strand, turn, &error, |env| {
-            let env = Environment {
-                error_output: Some(&error),
-                ..*env
-            };
-            let assigned =
-                template::assignments(&catcher.assign, &env, &format!("Catch[{index}]/Assign"))?;
+            let env = Environment { error_output: Some(&error), ..*env };
+            let assigned = template::assignments(&catcher.assign, &env, &format!("Catch[{index}]/Assign"))?;
             let output = match state.language {
                 Language::Jsonata => match &catcher.output {
                     Some(output) => output.evaluate(&env, &format!("Catch[{index}]/Output"))?,
                     None => error.clone(),
                 },
-                Language::JsonPath => {
-                    super::states::place(&catcher.result_path, env.input, error.clone())?
-                }
+                Language::JsonPath => super::states::place(&catcher.result_path, env.input, error.clone())?,
             };
             Ok(super::states::Leaving {
                 output: Payload::new(output),

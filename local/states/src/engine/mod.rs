@@ -188,13 +188,7 @@ pub(crate) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(now: i64, ids: &'a mut dyn Ids) -> Self {
-        Self {
-            now,
-            ids: RefCell::new(ids),
-            commands: Vec::new(),
-            ready: VecDeque::new(),
-            settled: VecDeque::new(),
-        }
+        Self { now, ids: RefCell::new(ids), commands: Vec::new(), ready: VecDeque::new(), settled: VecDeque::new() }
     }
 
     pub(crate) fn chance(&self) -> u128 {
@@ -262,23 +256,11 @@ impl Engine {
             started_by,
             revision,
         };
-        let details = Details::ExecutionStarted {
-            input: input.clone(),
-            role: Arc::clone(&execution.revision.role),
-        };
-        execution.history.push(Event {
-            previous: 0,
-            at: turn.now,
-            details,
-        });
+        let details = Details::ExecutionStarted { input: input.clone(), role: Arc::clone(&execution.revision.role) };
+        execution.history.push(Event { previous: 0, at: turn.now, details });
         let program = Arc::clone(&execution.revision.machine.program);
-        execution.strands.insert(
-            0,
-            Strand::new(None, 0, program, input, Variables::default(), 0),
-        );
-        execution.timeout = self
-            .timers
-            .limit(id, execution.revision.machine.timeout, turn.now);
+        execution.strands.insert(0, Strand::new(None, 0, program, input, Variables::default(), 0));
+        execution.timeout = self.timers.limit(id, execution.revision.machine.timeout, turn.now);
         self.by_arn.insert(arn, id);
         if let Some(machine) = self.machines.get_mut(&execution.revision.machine_arn) {
             machine.executions.push(id);
@@ -287,14 +269,7 @@ impl Engine {
         self.announce(id, turn);
         if nested {
             // In a turn of its own: machines that start each other without end must not keep a turn from ending.
-            self.timers.add(
-                turn.now,
-                Timer {
-                    execution: id,
-                    strand: 0,
-                    what: What::Begin,
-                },
-            );
+            self.timers.add(turn.now, Timer { execution: id, strand: 0, what: What::Begin });
         } else {
             turn.ready.push_back((id, 0));
         }
@@ -302,11 +277,7 @@ impl Engine {
     }
 
     pub(crate) fn execution_arn(&self, machine: &str, name: &str) -> String {
-        let Config {
-            partition,
-            region,
-            account,
-        } = &self.config;
+        let Config { partition, region, account } = &self.config;
         format!("arn:{partition}:states:{region}:{account}:execution:{machine}:{name}")
     }
 
@@ -314,10 +285,7 @@ impl Engine {
     pub(crate) fn run(&mut self, turn: &mut Turn<'_>) {
         loop {
             if let Some((execution, strand)) = turn.ready.pop_front() {
-                while self
-                    .strand(execution, strand)
-                    .is_some_and(|strand| matches!(strand.phase, Phase::Ready))
-                {
+                while self.strand(execution, strand).is_some_and(|strand| matches!(strand.phase, Phase::Ready)) {
                     self.enter(execution, strand, turn);
                 }
             } else if let Some((task, outcome)) = turn.settled.pop_front() {
@@ -333,9 +301,7 @@ impl Engine {
         let known = self.timers.issued();
         while let Some(timer) = self.timers.pop_due(turn.now, known) {
             match timer.what {
-                What::Execution => {
-                    self.end(timer.execution, Status::TimedOut, Failed::default(), turn)
-                }
+                What::Execution => self.end(timer.execution, Status::TimedOut, Failed::default(), turn),
                 What::Begin => turn.ready.push_back((timer.execution, timer.strand)),
                 What::Wait => self.wait_over(timer.execution, timer.strand, turn),
                 What::Retry => self.execute(timer.execution, timer.strand, turn),
@@ -376,11 +342,7 @@ impl Engine {
             strand.unrecorded += 1;
             return strand.last_event;
         }
-        execution.history.push(Event {
-            previous: strand.last_event,
-            at: turn.now,
-            details,
-        });
+        execution.history.push(Event { previous: strand.last_event, at: turn.now, details });
         let id = u32::try_from(execution.history.len()).unwrap_or(u32::MAX);
         if advances {
             strand.last_event = id;
@@ -418,13 +380,7 @@ impl Engine {
     }
 
     /// Ends an execution that is still running: stops what it waits for and tells whoever is interested.
-    pub(crate) fn end(
-        &mut self,
-        id: ExecutionId,
-        status: Status,
-        failed: Failed,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn end(&mut self, id: ExecutionId, status: Status, failed: Failed, turn: &mut Turn<'_>) {
         if self.executions[id].status != Status::Running {
             return;
         }
@@ -445,27 +401,18 @@ impl Engine {
             Status::TimedOut => (0, Details::ExecutionTimedOut(failed)),
             Status::Failed => (last, Details::ExecutionFailed(failed)),
             Status::Succeeded | Status::Running => {
-                let output = execution
-                    .output
-                    .clone()
-                    .unwrap_or_else(|| Payload::new(Value::Null));
+                let output = execution.output.clone().unwrap_or_else(|| Payload::new(Value::Null));
                 (last, Details::ExecutionSucceeded { output })
             }
         };
-        execution.history.push(Event {
-            previous,
-            at: turn.now,
-            details,
-        });
+        execution.history.push(Event { previous, at: turn.now, details });
         execution.history.shrink_to_fit();
         let (timeout, started_by) = (execution.timeout.take(), execution.started_by.take());
         if let Some(timer) = timeout {
             self.timers.cancel(timer);
         }
         self.announce(id, turn);
-        turn.commands.push(Command::Ended {
-            execution_arn: self.executions[id].arn.to_string(),
-        });
+        turn.commands.push(Command::Ended { execution_arn: self.executions[id].arn.to_string() });
         if let Some(task) = started_by {
             self.child_ended(task, id, turn);
         }
@@ -485,21 +432,13 @@ impl Engine {
         execution.stopped = None;
         execution.failed = Failed::default();
         let previous = u32::try_from(execution.history.len()).unwrap_or(u32::MAX);
-        let details = Details::ExecutionRedriven {
-            count: execution.redrives.count,
-        };
-        execution.history.push(Event {
-            previous,
-            at: turn.now,
-            details,
-        });
+        let details = Details::ExecutionRedriven { count: execution.redrives.count };
+        execution.history.push(Event { previous, at: turn.now, details });
         strand.last_event = previous + 1;
         strand.retries.clear();
         strand.retry_count = 0;
         execution.strands.insert(0, *strand);
-        execution.timeout = self
-            .timers
-            .limit(id, execution.revision.machine.timeout, turn.now);
+        execution.timeout = self.timers.limit(id, execution.revision.machine.timeout, turn.now);
         self.announce(id, turn);
         self.execute(id, 0, turn);
     }
@@ -566,10 +505,7 @@ impl Execution {
             _ if self.history.len() >= MOST_EVENTS - 1 => {
                 not("Execution history event limit is reached and cannot be redriven")
             }
-            _ if self
-                .stopped
-                .is_some_and(|stopped| now - stopped > REDRIVE_PERIOD) =>
-            {
+            _ if self.stopped.is_some_and(|stopped| now - stopped > REDRIVE_PERIOD) => {
                 not("Execution redrive period is exceeded and cannot be redriven")
             }
             _ => ("REDRIVABLE", None),

@@ -18,13 +18,7 @@ impl Engine {
         )
     }
 
-    pub(super) fn run_inside(
-        &mut self,
-        task: TaskId,
-        resource: &TaskResource,
-        arguments: &Value,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn run_inside(&mut self, task: TaskId, resource: &TaskResource, arguments: &Value, turn: &mut Turn<'_>) {
         let result = if resource.service == "states" {
             self.start_nested(task, resource, arguments, turn)
         } else {
@@ -41,11 +35,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Result<Value, TaskFailure> {
         let mut body = Map::new();
-        for (from, to) in [
-            ("StateMachineArn", "stateMachineArn"),
-            ("Name", "name"),
-            ("TraceHeader", "traceHeader"),
-        ] {
+        for (from, to) in [("StateMachineArn", "stateMachineArn"), ("Name", "name"), ("TraceHeader", "traceHeader")] {
             if let Some(value) = arguments.get(from) {
                 body.insert(to.into(), value.clone());
             }
@@ -83,11 +73,7 @@ impl Engine {
         let parsed = attempt.resource.pattern == Pattern::Sync2;
         let execution = &self.executions[child];
         let shown = |payload: &Payload| {
-            if parsed {
-                payload.value().clone()
-            } else {
-                Value::String(payload.text().to_owned())
-            }
+            if parsed { payload.value().clone() } else { Value::String(payload.text().to_owned()) }
         };
         let mut described = Map::new();
         let mut put = |name: &str, value: Value| described.insert(name.to_owned(), value);
@@ -114,10 +100,7 @@ impl Engine {
             Ok(described)
         } else {
             let cause: Arc<str> = described.to_string().into();
-            Err(Failed {
-                error: Some("States.TaskFailed".into()),
-                cause: Some(cause),
-            })
+            Err(Failed { error: Some("States.TaskFailed".into()), cause: Some(cause) })
         };
         turn.settled.push_back((task, Outcome::Answered(result)));
     }
@@ -149,10 +132,7 @@ impl Engine {
 /// Errors of the optimised integration look as the first version of AWS's Java SDK words them.
 fn legacy_failure(error: &ApiError, turn: &Turn<'_>) -> TaskFailure {
     TaskFailure {
-        error: format!(
-            "StepFunctions.{}Exception",
-            error.code.trim_end_matches("Exception")
-        ),
+        error: format!("StepFunctions.{}Exception", error.code.trim_end_matches("Exception")),
         cause: Some(format!(
             "{} (Service: AWSStepFunctions; Status Code: {}; Error Code: {}; Request ID: {}; Proxy: null)",
             error.message,
@@ -183,34 +163,21 @@ fn sdk_metadata(length: usize, turn: &Turn<'_>) -> Map<String, Value> {
             "HttpStatusCode": 200,
         }),
     );
-    metadata.insert(
-        "SdkResponseMetadata".into(),
-        json!({ "RequestId": request }),
-    );
+    metadata.insert("SdkResponseMetadata".into(), json!({ "RequestId": request }));
     metadata
 }
 
 fn renamed(name: &str, change: fn(&char) -> char) -> String {
     let mut chars = name.chars();
-    chars
-        .next()
-        .map(|first| change(&first))
-        .into_iter()
-        .chain(chars)
-        .collect()
+    chars.next().map(|first| change(&first)).into_iter().chain(chars).collect()
 }
 
 fn with_names(value: &Value, change: fn(&char) -> char) -> Value {
     match value {
         Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(name, member)| (renamed(name, change), with_names(member, change)))
-                .collect(),
+            members.iter().map(|(name, member)| (renamed(name, change), with_names(member, change))).collect(),
         ),
-        Value::Array(items) => {
-            Value::Array(items.iter().map(|item| with_names(item, change)).collect())
-        }
+        Value::Array(items) => Value::Array(items.iter().map(|item| with_names(item, change)).collect()),
         other => other.clone(),
     }
 }

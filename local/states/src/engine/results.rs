@@ -32,10 +32,7 @@ impl Engine {
         end: Result<&Payload, &Trouble>,
         turn: &Turn<'_>,
     ) {
-        let Some(about) = self
-            .strand(execution, child)
-            .and_then(|found| found.run.clone())
-        else {
+        let Some(about) = self.strand(execution, child).and_then(|found| found.run.clone()) else {
             return;
         };
         let Some(children) = self.children_mut(execution, parent) else {
@@ -61,10 +58,7 @@ impl Engine {
         }
         put("RedriveCount", 0.into());
         put("RedriveStatus", "NOT_REDRIVABLE".into());
-        put(
-            "RedriveStatusReason",
-            format!("Execution is {status} and cannot be redriven").into(),
-        );
+        put("RedriveStatusReason", format!("Execution is {status} and cannot be redriven").into());
         put("StartDate", timestamp::text(about.started).into());
         put("StateMachineArn", about.machine.as_str().into());
         put("Status", status.into());
@@ -73,13 +67,7 @@ impl Engine {
     }
 
     /// All children are through and their results belong into files.
-    pub(super) fn write_results(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        run: Run,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn write_results(&mut self, execution: ExecutionId, strand: StrandId, run: Run, turn: &mut Turn<'_>) {
         let Some(found) = self.strand(execution, strand) else {
             return;
         };
@@ -87,11 +75,7 @@ impl Engine {
         let Kind::Map(map) = &program.states[found.state].kind else {
             return;
         };
-        let Some(writer) = map
-            .distributed
-            .as_ref()
-            .and_then(|distributed| distributed.writer.as_ref())
-        else {
+        let Some(writer) = map.distributed.as_ref().and_then(|distributed| distributed.writer.as_ref()) else {
             return;
         };
         let data = found.input.clone();
@@ -103,22 +87,11 @@ impl Engine {
             Err(trouble) => return self.failed(execution, strand, trouble, turn),
         };
         let (puts, output) = files(writer, &target, &run);
-        let step = Step::Write(Writing {
-            resource: Arc::clone(&writer.resource),
-            puts,
-            output,
-        });
+        let step = Step::Write(Writing { resource: Arc::clone(&writer.resource), puts, output });
         self.write_next(execution, strand, run, step, turn);
     }
 
-    fn write_next(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        run: Run,
-        step: Step,
-        turn: &mut Turn<'_>,
-    ) {
+    fn write_next(&mut self, execution: ExecutionId, strand: StrandId, run: Run, step: Step, turn: &mut Turn<'_>) {
         let Step::Write(mut writing) = step else {
             return;
         };
@@ -128,11 +101,7 @@ impl Engine {
         let task = self.new_task(execution, strand);
         self.call_s3(execution, task, &writing.resource, request, turn);
         if let Some(found) = self.strand_mut(execution, strand) {
-            found.phase = Phase::MapRun(Box::new(MapRun {
-                task,
-                run,
-                step: Step::Write(writing),
-            }));
+            found.phase = Phase::MapRun(Box::new(MapRun { task, run, step: Step::Write(writing) }));
         }
     }
 
@@ -159,28 +128,14 @@ impl Engine {
 /// The calls that write the files, the manifest last, and the state's result.
 fn files(writer: &Writer, target: &Value, run: &Run) -> (VecDeque<Value>, Value) {
     let bucket = &target["Bucket"];
-    let prefix = target
-        .get("Prefix")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .trim_end_matches('/');
+    let prefix = target.get("Prefix").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
     let id = run.arn.rsplit(':').next().unwrap_or_default();
-    let folder = if prefix.is_empty() {
-        id.to_owned()
-    } else {
-        format!("{prefix}/{id}")
-    };
+    let folder = if prefix.is_empty() { id.to_owned() } else { format!("{prefix}/{id}") };
     let mut puts = VecDeque::new();
     let mut listed = Map::new();
     for status in ["FAILED", "PENDING", "SUCCEEDED"] {
         let of_status = |record: &&Value| record["Status"] == status;
-        let records: Vec<Value> = run
-            .records
-            .iter()
-            .flatten()
-            .filter(of_status)
-            .cloned()
-            .collect();
+        let records: Vec<Value> = run.records.iter().flatten().filter(of_status).cloned().collect();
         if records.is_empty() {
             listed.insert(status.into(), json!([]));
             continue;
@@ -190,12 +145,10 @@ fn files(writer: &Writer, target: &Value, run: &Run) -> (VecDeque<Value>, Value)
         listed.insert(status.into(), json!([{ "Key": key, "Size": body.len() }]));
         puts.push_back(json!({ "Bucket": bucket, "Key": key, "Body": body }));
     }
-    let manifest =
-        json!({ "DestinationBucket": bucket, "MapRunArn": &*run.arn, "ResultFiles": listed });
+    let manifest = json!({ "DestinationBucket": bucket, "MapRunArn": &*run.arn, "ResultFiles": listed });
     let key = format!("{folder}/manifest.json");
     puts.push_back(json!({ "Bucket": bucket, "Key": key, "Body": manifest.to_string() }));
-    let output =
-        json!({ "MapRunArn": &*run.arn, "ResultWriterDetails": { "Bucket": bucket, "Key": key } });
+    let output = json!({ "MapRunArn": &*run.arn, "ResultWriterDetails": { "Bucket": bucket, "Key": key } });
     (puts, output)
 }
 
@@ -203,11 +156,7 @@ fn files(writer: &Writer, target: &Value, run: &Run) -> (VecDeque<Value>, Value)
 fn contents(writer: &Writer, status: &str, records: Vec<Value>) -> String {
     let setting = |name: &str| writer.config.get(name).and_then(Value::as_str);
     let outputs = |records: Vec<Value>| {
-        let output = |record: &Value| {
-            record["Output"]
-                .as_str()
-                .and_then(|text| serde_json::from_str(text).ok())
-        };
+        let output = |record: &Value| record["Output"].as_str().and_then(|text| serde_json::from_str(text).ok());
         records.iter().filter_map(output).collect::<Vec<Value>>()
     };
     // What failed has no output: its record says what happened whatever the transformation.

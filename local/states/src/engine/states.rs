@@ -6,9 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Engine, ExecutionId, Phase, Status, StrandId, Timer, Trouble, Turn, What};
 use crate::choice;
-use crate::definition::{
-    Given, Kind, Language, Next, Placement, Rule, Selection, State, Text, Wait,
-};
+use crate::definition::{Given, Kind, Language, Next, Placement, Rule, Selection, State, Text, Wait};
 use crate::environment::{Environment, Failure};
 use crate::history::{Details, Failed, StateKind};
 use crate::payload::{Payload, is_too_deep};
@@ -40,25 +38,14 @@ pub(super) fn kind(kind: &Kind) -> StateKind {
 
 impl Engine {
     pub(super) fn enter(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
-        let child_events = self
-            .strand(execution, strand)
-            .map_or(0, |found| found.unrecorded);
+        let child_events = self.strand(execution, strand).map_or(0, |found| found.unrecorded);
         if child_events >= super::MOST_EVENTS {
-            let trouble = Trouble::new(
-                Some("States.Runtime".into()),
-                Some("Too many events".into()),
-            );
+            let trouble = Trouble::new(Some("States.Runtime".into()), Some("Too many events".into()));
             return self.strand_failed(execution, strand, &trouble, turn);
         }
         if self.executions[execution].history.len() + 1 >= super::MOST_EVENTS {
-            let cause = format!(
-                "The execution reached the maximum number of history events ({}).",
-                super::MOST_EVENTS
-            );
-            let failed = Failed {
-                error: Some("States.Runtime".into()),
-                cause: Some(cause.into()),
-            };
+            let cause = format!("The execution reached the maximum number of history events ({}).", super::MOST_EVENTS);
+            let failed = Failed { error: Some("States.Runtime".into()), cause: Some(cause.into()) };
             return self.end(execution, Status::Failed, failed, turn);
         }
         let Some(found) = self.strand_mut(execution, strand) else {
@@ -83,12 +70,7 @@ impl Engine {
     }
 
     /// Runs the state that was entered, for the first time or again.
-    pub(super) fn execute(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn execute(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
         let Some(found) = self.strand_mut(execution, strand) else {
             return;
         };
@@ -97,9 +79,7 @@ impl Engine {
         let state = &program.states[found.state];
         let begun = match &state.kind {
             Kind::Pass { result } => self.pass(execution, strand, state, result.as_ref(), turn),
-            Kind::Choice { rules, default } => {
-                self.choose(execution, strand, state, rules, *default, turn)
-            }
+            Kind::Choice { rules, default } => self.choose(execution, strand, state, rules, *default, turn),
             Kind::Wait(wait) => self.wait(execution, strand, state, wait, turn),
             Kind::Succeed => self.settle_input(execution, strand, state, turn).map(Some),
             Kind::Fail { error, cause } => {
@@ -109,21 +89,12 @@ impl Engine {
                         error: trouble.error.as_deref().map(Arc::from),
                         cause: trouble.cause.as_deref().map(Arc::from),
                     };
-                    self.evaluation_failed(
-                        execution,
-                        strand,
-                        state,
-                        failed,
-                        location.clone(),
-                        turn,
-                    );
+                    self.evaluation_failed(execution, strand, state, failed, location.clone(), turn);
                 }
                 return self.strand_failed(execution, strand, &trouble, turn);
             }
             Kind::Task(task) => self.begin_task(execution, strand, state, task, turn),
-            Kind::Parallel { branches } => {
-                self.begin_parallel(execution, strand, state, branches, turn)
-            }
+            Kind::Parallel { branches } => self.begin_parallel(execution, strand, state, branches, turn),
             Kind::Map(map) => self.begin_map(execution, strand, state, map, turn),
         };
         match begun {
@@ -134,24 +105,14 @@ impl Engine {
     }
 
     /// Leaves the state: to the next one, or out of the strand.
-    pub(super) fn leave(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        leaving: Leaving,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn leave(&mut self, execution: ExecutionId, strand: StrandId, leaving: Leaving, turn: &mut Turn<'_>) {
         let Some(found) = self.strand_mut(execution, strand) else {
             return;
         };
         let program = Arc::clone(&found.program);
         let state = &program.states[found.state];
-        let too_deep = leaving.output.is_too_deep()
-            || leaving.assigned.iter().any(|(_, value)| is_too_deep(value));
-        if too_deep
-            || leaving.output.is_too_long()
-            || leaving.assigned.iter().any(|(_, value)| is_too_long(value))
-        {
+        let too_deep = leaving.output.is_too_deep() || leaving.assigned.iter().any(|(_, value)| is_too_deep(value));
+        if too_deep || leaving.output.is_too_long() || leaving.assigned.iter().any(|(_, value)| is_too_long(value)) {
             let failure = Failure::new(
                 "States.DataLimitExceeded",
                 format!(
@@ -160,17 +121,10 @@ impl Engine {
                     state.name
                 ),
             );
-            let trouble = Trouble {
-                fatal: true,
-                ..self.trouble(execution, strand, failure)
-            };
+            let trouble = Trouble { fatal: true, ..self.trouble(execution, strand, failure) };
             return self.strand_failed(execution, strand, &trouble, turn);
         }
-        let assigned = leaving
-            .assigned
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()))
-            .collect();
+        let assigned = leaving.assigned.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         if !leaving.assigned.is_empty() {
             found.variables.assign(&leaving.assigned);
         }
@@ -196,9 +150,7 @@ impl Engine {
                     self.executions[execution].output = Some(leaving.output);
                     self.end(execution, Status::Succeeded, Failed::default(), turn);
                 }
-                Some(parent) => {
-                    self.child_succeeded(execution, parent, strand, leaving.output, turn)
-                }
+                Some(parent) => self.child_succeeded(execution, parent, strand, leaving.output, turn),
             },
         }
     }
@@ -218,8 +170,7 @@ impl Engine {
     }
 
     fn input(&self, execution: ExecutionId, strand: StrandId) -> Payload {
-        self.strand(execution, strand)
-            .map_or_else(|| Payload::new(Value::Null), |found| found.input.clone())
+        self.strand(execution, strand).map_or_else(|| Payload::new(Value::Null), |found| found.input.clone())
     }
 
     /// What `InputPath` selects.
@@ -233,11 +184,9 @@ impl Engine {
         let input = self.input(execution, strand);
         match &state.input_path {
             Selection::All => Ok(input),
-            selection => self
-                .evaluate(execution, strand, turn, input.value(), |env| {
-                    select(selection, env)
-                })
-                .map(Payload::new),
+            selection => {
+                self.evaluate(execution, strand, turn, input.value(), |env| select(selection, env)).map(Payload::new)
+            }
         }
     }
 
@@ -250,17 +199,11 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<Payload, Trouble> {
         let selected = self.selected(execution, strand, state, turn)?;
-        let field = if state.language == Language::JsonPath {
-            "Parameters"
-        } else {
-            "Arguments"
-        };
+        let field = if state.language == Language::JsonPath { "Parameters" } else { "Arguments" };
         match &state.arguments {
             None => Ok(selected),
             Some(arguments) => self
-                .evaluate(execution, strand, turn, selected.value(), |env| {
-                    arguments.evaluate(env, field)
-                })
+                .evaluate(execution, strand, turn, selected.value(), |env| arguments.evaluate(env, field))
                 .map(Payload::new),
         }
     }
@@ -280,17 +223,10 @@ impl Engine {
             && matches!(state.result_path, Placement::Replace)
             && matches!(state.output_path, Selection::All);
         if simple {
-            return Ok(Leaving {
-                output: result,
-                assigned: Vec::new(),
-                next: state.next,
-            });
+            return Ok(Leaving { output: result, assigned: Vec::new(), next: state.next });
         }
         self.evaluate(execution, strand, turn, result.value(), |env| {
-            let env = Environment {
-                result: Some(result.value()),
-                ..*env
-            };
+            let env = Environment { result: Some(result.value()), ..*env };
             let assigned = template::assignments(&state.assign, &env, "Assign")?;
             let output = match state.language {
                 Language::Jsonata => match &state.output {
@@ -309,11 +245,7 @@ impl Engine {
                     }
                 }
             };
-            Ok(Leaving {
-                output,
-                assigned,
-                next: state.next,
-            })
+            Ok(Leaving { output, assigned, next: state.next })
         })
     }
 
@@ -326,15 +258,8 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<Leaving, Trouble> {
         let selected = self.selected(execution, strand, state, turn)?;
-        if state.assign.is_empty()
-            && state.output.is_none()
-            && matches!(state.output_path, Selection::All)
-        {
-            return Ok(Leaving {
-                output: selected,
-                assigned: Vec::new(),
-                next: state.next,
-            });
+        if state.assign.is_empty() && state.output.is_none() && matches!(state.output_path, Selection::All) {
+            return Ok(Leaving { output: selected, assigned: Vec::new(), next: state.next });
         }
         self.evaluate(execution, strand, turn, selected.value(), |env| {
             let assigned = template::assignments(&state.assign, env, "Assign")?;
@@ -343,11 +268,7 @@ impl Engine {
                 (None, Selection::All) => selected.clone(),
                 (None, selection) => Payload::new(select(selection, env)?),
             };
-            Ok(Leaving {
-                output,
-                assigned,
-                next: state.next,
-            })
+            Ok(Leaving { output, assigned, next: state.next })
         })
     }
 
@@ -370,8 +291,7 @@ impl Engine {
             }
             None => self.arguments(execution, strand, state, turn)?,
         };
-        self.settle(execution, strand, state, result, turn)
-            .map(Some)
+        self.settle(execution, strand, state, result, turn).map(Some)
     }
 
     fn choose(
@@ -421,28 +341,16 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let selected = self.selected(execution, strand, state, turn)?;
-        let until = self.evaluate(
-            execution,
-            strand,
-            turn,
-            selected.value(),
-            |env| match wait {
-                Wait::Seconds(given) => seconds(given, env)
-                    .map(|seconds| turn.now.saturating_add(seconds.saturating_mul(1000))),
-                Wait::Timestamp(given) => moment(given, env),
-            },
-        )?;
+        let until = self.evaluate(execution, strand, turn, selected.value(), |env| match wait {
+            Wait::Seconds(given) => {
+                seconds(given, env).map(|seconds| turn.now.saturating_add(seconds.saturating_mul(1000)))
+            }
+            Wait::Timestamp(given) => moment(given, env),
+        })?;
         if until <= turn.now {
             return self.settle_input(execution, strand, state, turn).map(Some);
         }
-        let timer = self.timers.add(
-            until,
-            Timer {
-                execution,
-                strand,
-                what: What::Wait,
-            },
-        );
+        let timer = self.timers.add(until, Timer { execution, strand, what: What::Wait });
         if let Some(found) = self.strand_mut(execution, strand) {
             found.phase = Phase::Timer(timer);
         }
@@ -450,12 +358,7 @@ impl Engine {
     }
 
     /// A Wait state's time has come.
-    pub(super) fn wait_over(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn wait_over(&mut self, execution: ExecutionId, strand: StrandId, turn: &mut Turn<'_>) {
         let Some(found) = self.strand_mut(execution, strand) else {
             return;
         };
@@ -484,9 +387,7 @@ impl Engine {
                 };
                 match template.evaluate(env, field)? {
                     Value::String(text) => Ok(Some(text)),
-                    other => Err(Failure::runtime(format!(
-                        "The field '{field}' must be a string but was: {other}"
-                    ))),
+                    other => Err(Failure::runtime(format!("The field '{field}' must be a string but was: {other}"))),
                 }
             };
             Ok((text(error)?, text(cause)?))
@@ -502,9 +403,7 @@ fn is_too_long(value: &Value) -> bool {
     // Most variables are small; only those that might be too long are written out.
     match value {
         Value::String(text) => text.len() > crate::payload::LONGEST_PAYLOAD,
-        Value::Array(_) | Value::Object(_) => {
-            value.to_string().len() > crate::payload::LONGEST_PAYLOAD
-        }
+        Value::Array(_) | Value::Object(_) => value.to_string().len() > crate::payload::LONGEST_PAYLOAD,
         _ => false,
     }
 }
@@ -514,8 +413,9 @@ pub(super) fn select(selection: &Selection, env: &Environment<'_>) -> Result<Val
     match selection {
         Selection::All => Ok(env.data.clone()),
         Selection::Nothing => Ok(Value::Object(Map::new())),
-        Selection::Path(path) => template::find(path, env)
-            .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))),
+        Selection::Path(path) => {
+            template::find(path, env).map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))
+        }
     }
 }
 
@@ -527,10 +427,7 @@ pub(super) fn place(placement: &Placement, input: &Value, result: Value) -> Resu
         Placement::At(path) => path.put(input.clone(), result).map_err(|_| {
             Failure::new(
                 "States.ResultPathMatchFailure",
-                format!(
-                    "Unable to apply ReferencePath {} to input {input}",
-                    path.text()
-                ),
+                format!("Unable to apply ReferencePath {} to input {input}", path.text()),
             )
         }),
     }
@@ -543,9 +440,7 @@ fn seconds(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
         Given::Path(path) => {
             let text = path.text();
             let value = template::find(path, env).map_err(|_| {
-                Failure::runtime(format!(
-                    "The SecondsPath parameter does not reference an input value: {text}"
-                ))
+                Failure::runtime(format!("The SecondsPath parameter does not reference an input value: {text}"))
             })?;
             match value.as_i64() {
                 Some(seconds) if seconds < 0 => Err(Failure::runtime(format!(
@@ -559,17 +454,10 @@ fn seconds(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
             }
         }
         Given::Expression(expression) => {
-            let value =
-                expression.evaluate_as(env, "Seconds", "number", |value| value.is_number())?;
-            value
-                .as_i64()
-                .filter(|seconds| *seconds >= 0)
-                .ok_or_else(|| {
-                    Failure::query(
-                        "Seconds",
-                        format!("The Seconds field must be a positive integer but was: {value}"),
-                    )
-                })
+            let value = expression.evaluate_as(env, "Seconds", "number", |value| value.is_number())?;
+            value.as_i64().filter(|seconds| *seconds >= 0).ok_or_else(|| {
+                Failure::query("Seconds", format!("The Seconds field must be a positive integer but was: {value}"))
+            })
         }
     }
 }
@@ -581,9 +469,7 @@ fn moment(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
         Given::Path(path) => {
             let text = path.text();
             let value = template::find(path, env).map_err(|_| {
-                Failure::runtime(format!(
-                    "The TimestampPath parameter does not reference an input value: {text}"
-                ))
+                Failure::runtime(format!("The TimestampPath parameter does not reference an input value: {text}"))
             })?;
             value.as_str().and_then(timestamp::parse).ok_or_else(|| {
                 Failure::runtime(format!(
@@ -610,7 +496,5 @@ fn moment(given: &Given, env: &Environment<'_>) -> Result<i64, Failure> {
 
 /// A value inside a cause text: strings without quotes.
 pub(super) fn shown(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -87,33 +87,22 @@ impl Tokens {
         // What anyone can check, and what only this service can.
         bytes.extend(seal(0, key));
         bytes.extend(seal(secret, key));
-        Token {
-            text: STANDARD.encode(bytes),
-            key,
-        }
+        Token { text: STANDARD.encode(bytes), key }
     }
 
     fn find(&self, text: &str) -> Result<TaskId, TokenError> {
         let bytes = STANDARD.decode(text).map_err(|_| TokenError::Malformed)?;
-        let (Some(mark), Some(key), Some(open), Some(sealed), 84) = (
-            bytes.get(..4),
-            bytes.get(4..20),
-            bytes.get(20..52),
-            bytes.get(52..84),
-            bytes.len(),
-        ) else {
+        let (Some(mark), Some(key), Some(open), Some(sealed), 84) =
+            (bytes.get(..4), bytes.get(4..20), bytes.get(20..52), bytes.get(52..84), bytes.len())
+        else {
             return Err(TokenError::Malformed);
         };
-        let key = key
-            .iter()
-            .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+        let key = key.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
         if mark != TOKEN_MARK || open != seal(0, key) {
             return Err(TokenError::Malformed);
         }
         match self.secret {
-            Some(secret) if sealed == seal(secret, key) => {
-                self.open.get(&key).copied().ok_or(TokenError::Closed)
-            }
+            Some(secret) if sealed == seal(secret, key) => self.open.get(&key).copied().ok_or(TokenError::Closed),
             _ => Err(TokenError::Unknown),
         }
     }
@@ -136,8 +125,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let id = self.new_task(execution, strand);
-        let token = (task.resource.pattern != Pattern::RequestResponse)
-            .then(|| self.tokens.issue(id, turn));
+        let token = (task.resource.pattern != Pattern::RequestResponse).then(|| self.tokens.issue(id, turn));
         let attempt = Attempt {
             id,
             resource: Arc::clone(&task.resource),
@@ -154,23 +142,13 @@ impl Engine {
             found.phase = Phase::Task(Box::new(attempt));
         }
         let selected = self.selected(execution, strand, state, turn)?;
-        let (timeout, heartbeat, role) =
-            self.evaluate(execution, strand, turn, selected.value(), |env| {
-                let timeout = limit(task.timeout.as_ref(), "TimeoutSeconds", env)?;
-                let heartbeat = limit(task.heartbeat.as_ref(), "HeartbeatSeconds", env)?;
-                let credentials = task
-                    .credentials
-                    .as_ref()
-                    .map(|given| given.evaluate(env, "Credentials"))
-                    .transpose()?;
-                let role = credentials.and_then(|given| {
-                    given
-                        .get("RoleArn")
-                        .and_then(Value::as_str)
-                        .map(str::to_owned)
-                });
-                Ok((timeout, heartbeat, role))
-            })?;
+        let (timeout, heartbeat, role) = self.evaluate(execution, strand, turn, selected.value(), |env| {
+            let timeout = limit(task.timeout.as_ref(), "TimeoutSeconds", env)?;
+            let heartbeat = limit(task.heartbeat.as_ref(), "HeartbeatSeconds", env)?;
+            let credentials = task.credentials.as_ref().map(|given| given.evaluate(env, "Credentials")).transpose()?;
+            let role = credentials.and_then(|given| given.get("RoleArn").and_then(Value::as_str).map(str::to_owned));
+            Ok((timeout, heartbeat, role))
+        })?;
         let arguments = self.arguments(execution, strand, state, turn)?;
         let scheduled = Scheduled {
             resource: Arc::clone(&task.resource),
@@ -180,29 +158,10 @@ impl Engine {
             heartbeat,
             credentials: role.clone(),
         };
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskScheduled(Box::new(scheduled)),
-            turn,
-        );
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskStarted(Arc::clone(&task.resource)),
-            turn,
-        );
+        self.record(execution, strand, true, Details::TaskScheduled(Box::new(scheduled)), turn);
+        self.record(execution, strand, true, Details::TaskStarted(Arc::clone(&task.resource)), turn);
         let timer = timeout.map(|seconds| {
-            self.timers.add(
-                turn.now + seconds * 1000,
-                Timer {
-                    execution,
-                    strand,
-                    what: What::Task(id),
-                },
-            )
+            self.timers.add(turn.now + seconds * 1000, Timer { execution, strand, what: What::Task(id) })
         });
         if let Some(attempt) = self.attempt(execution, strand) {
             attempt.timeout = timer;
@@ -232,11 +191,7 @@ impl Engine {
         id
     }
 
-    pub(super) fn attempt(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-    ) -> Option<&mut Attempt> {
+    pub(super) fn attempt(&mut self, execution: ExecutionId, strand: StrandId) -> Option<&mut Attempt> {
         match &mut self.strand_mut(execution, strand)?.phase {
             Phase::Task(attempt) => Some(attempt),
             _ => None,
@@ -244,14 +199,9 @@ impl Engine {
     }
 
     /// The attempt of this task, if it is still open.
-    pub(super) fn open_attempt(
-        &mut self,
-        task: TaskId,
-    ) -> Option<(ExecutionId, StrandId, &mut Attempt)> {
+    pub(super) fn open_attempt(&mut self, task: TaskId) -> Option<(ExecutionId, StrandId, &mut Attempt)> {
         let (execution, strand) = *self.tasks.get(&task)?;
-        let attempt = self
-            .attempt(execution, strand)
-            .filter(|attempt| attempt.id == task)?;
+        let attempt = self.attempt(execution, strand).filter(|attempt| attempt.id == task)?;
         Some((execution, strand, attempt))
     }
 
@@ -276,15 +226,10 @@ impl Engine {
                     Pattern::Sync | Pattern::Sync2 => attempt.nested,
                 };
                 match result {
-                    Ok(output) if waits => {
-                        self.submitted(execution, strand, task, Payload::new(output), turn)
-                    }
+                    Ok(output) if waits => self.submitted(execution, strand, task, Payload::new(output), turn),
                     Ok(output) => self.succeeded(execution, strand, output, turn),
                     Err(TaskFailure { error, cause }) => {
-                        let failed = Failed {
-                            error: Some(error.into()),
-                            cause: cause.map(Into::into),
-                        };
+                        let failed = Failed { error: Some(error.into()), cause: cause.map(Into::into) };
                         self.task_failed(execution, strand, failed, turn);
                     }
                 }
@@ -309,13 +254,7 @@ impl Engine {
         if attempt.heartbeat_seconds.is_some() && attempt.heartbeat.is_none() {
             self.beat(task, turn);
         }
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskSubmitted { resource, output },
-            turn,
-        );
+        self.record(execution, strand, true, Details::TaskSubmitted { resource, output }, turn);
     }
 
     /// Sets the heartbeat's clock back.
@@ -330,26 +269,14 @@ impl Engine {
         if let Some(old) = old {
             self.timers.cancel(old);
         }
-        let timer = self.timers.add(
-            turn.now + seconds * 1000,
-            Timer {
-                execution,
-                strand,
-                what: What::Heartbeat(task),
-            },
-        );
+        let timer =
+            self.timers.add(turn.now + seconds * 1000, Timer { execution, strand, what: What::Heartbeat(task) });
         if let Some(attempt) = self.attempt(execution, strand) {
             attempt.heartbeat = Some(timer);
         }
     }
 
-    fn succeeded(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        output: Value,
-        turn: &mut Turn<'_>,
-    ) {
+    fn succeeded(&mut self, execution: ExecutionId, strand: StrandId, output: Value, turn: &mut Turn<'_>) {
         let Some(attempt) = self.attempt(execution, strand) else {
             return;
         };
@@ -360,22 +287,10 @@ impl Engine {
             let cause = format!(
                 "The state/task '{task}' returned a result with a size exceeding the maximum number of bytes service limit."
             );
-            let failed = Failed {
-                error: Some("States.DataLimitExceeded".into()),
-                cause: Some(cause.into()),
-            };
+            let failed = Failed { error: Some("States.DataLimitExceeded".into()), cause: Some(cause.into()) };
             return self.task_failed(execution, strand, failed, turn);
         }
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskSucceeded {
-                resource,
-                output: output.clone(),
-            },
-            turn,
-        );
+        self.record(execution, strand, true, Details::TaskSucceeded { resource, output: output.clone() }, turn);
         let Some(found) = self.strand(execution, strand) else {
             return;
         };
@@ -389,27 +304,12 @@ impl Engine {
         }
     }
 
-    fn task_failed(
-        &mut self,
-        execution: ExecutionId,
-        strand: StrandId,
-        failed: Failed,
-        turn: &mut Turn<'_>,
-    ) {
+    fn task_failed(&mut self, execution: ExecutionId, strand: StrandId, failed: Failed, turn: &mut Turn<'_>) {
         let Some(attempt) = self.attempt(execution, strand) else {
             return;
         };
         let resource = Arc::clone(&attempt.resource);
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskFailed {
-                resource,
-                failed: failed.clone(),
-            },
-            turn,
-        );
+        self.record(execution, strand, true, Details::TaskFailed { resource, failed: failed.clone() }, turn);
         let text = |text: Option<Arc<str>>| text.map(|text| text.to_string());
         let trouble = Trouble::new(text(failed.error), text(failed.cause));
         self.failed(execution, strand, trouble, turn);
@@ -421,21 +321,9 @@ impl Engine {
         };
         let resource = Arc::clone(&attempt.resource);
         // Recorded: a missed heartbeat is reported as States.Timeout as well.
-        let failed = Failed {
-            error: Some("States.Timeout".into()),
-            cause: None,
-        };
-        self.record(
-            execution,
-            strand,
-            true,
-            Details::TaskTimedOut { resource, failed },
-            turn,
-        );
-        let trouble = Trouble {
-            heartbeat,
-            ..Trouble::new(Some("States.Timeout".into()), None)
-        };
+        let failed = Failed { error: Some("States.Timeout".into()), cause: None };
+        self.record(execution, strand, true, Details::TaskTimedOut { resource, failed }, turn);
+        let trouble = Trouble { heartbeat, ..Trouble::new(Some("States.Timeout".into()), None) };
         self.failed(execution, strand, trouble, turn);
     }
 
@@ -478,20 +366,15 @@ impl Engine {
 }
 
 /// `TimeoutSeconds` or `HeartbeatSeconds`, however given.
-fn limit(
-    given: Option<&Given>,
-    field: &str,
-    env: &Environment<'_>,
-) -> Result<Option<i64>, Failure> {
+fn limit(given: Option<&Given>, field: &str, env: &Environment<'_>) -> Result<Option<i64>, Failure> {
     /// "Task state fields": at most 99,999,999.
     const LONGEST: i64 = 99_999_999;
     let (value, failure) = match given {
         None => return Ok(None),
         Some(Given::Literal(value)) => (value.clone(), Failure::runtime(field)),
         Some(Given::Path(path)) => {
-            let value = template::find(path, env).map_err(|why| {
-                Failure::runtime(format!("Invalid path '{}' : {why}", path.text()))
-            })?;
+            let value = template::find(path, env)
+                .map_err(|why| Failure::runtime(format!("Invalid path '{}' : {why}", path.text())))?;
             let cause = format!(
                 "The {field}Path parameter cannot be parsed as a long value: {} == {}",
                 path.text(),

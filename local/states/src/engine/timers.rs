@@ -47,17 +47,8 @@ impl Timers {
     }
 
     /// The time limit of an execution, in seconds, if its machine has one.
-    pub(super) fn limit(
-        &mut self,
-        execution: ExecutionId,
-        seconds: Option<i64>,
-        now: i64,
-    ) -> Option<TimerKey> {
-        let timer = Timer {
-            execution,
-            strand: 0,
-            what: What::Execution,
-        };
+    pub(super) fn limit(&mut self, execution: ExecutionId, seconds: Option<i64>, now: i64) -> Option<TimerKey> {
+        let timer = Timer { execution, strand: 0, what: What::Execution };
         seconds.map(|seconds| self.add(now + seconds * 1000, timer))
     }
 
@@ -76,10 +67,7 @@ impl Timers {
 
     /// The first that is due, among the first `known` that there were.
     pub(super) fn pop_due(&mut self, now: i64, known: u64) -> Option<Timer> {
-        let first = self
-            .due
-            .first_entry()
-            .filter(|first| first.key().0 <= now && first.key().1 < known)?;
+        let first = self.due.first_entry().filter(|first| first.key().0 <= now && first.key().1 < known)?;
         Some(first.remove())
     }
 }

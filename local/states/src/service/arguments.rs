@@ -12,9 +12,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn constraint(value: &str, member: &str, rule: &str) -> ApiError {
-    invalid(format!(
-        "1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {rule}"
-    ))
+    invalid(format!("1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {rule}"))
 }
 
 impl<'a> Arguments<'a> {
@@ -25,10 +23,7 @@ impl<'a> Arguments<'a> {
             Value::Object(object) => object,
             Value::Null => &EMPTY,
             _ => {
-                return Err(ApiError::new(
-                    "SerializationException",
-                    "The body must be a JSON object",
-                ));
+                return Err(ApiError::new("SerializationException", "The body must be a JSON object"));
             }
         };
         match object.keys().find(|name| !known.contains(&name.as_str())) {
@@ -46,16 +41,12 @@ impl<'a> Arguments<'a> {
         match self.get(member) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(ApiError::new(
-                "SerializationException",
-                format!("'{member}' must be a string"),
-            )),
+            Some(_) => Err(ApiError::new("SerializationException", format!("'{member}' must be a string"))),
         }
     }
 
     pub(super) fn required(&self, member: &str) -> Result<&'a str, ApiError> {
-        self.text(member)?
-            .ok_or_else(|| constraint("null", member, "Member must not be null"))
+        self.text(member)?.ok_or_else(|| constraint("null", member, "Member must not be null"))
     }
 
     /// Text of at most `most` characters.
@@ -63,11 +54,9 @@ impl<'a> Arguments<'a> {
         let text = self.text(member)?;
         match text {
             // The value itself is not repeated: it may be a token or an output.
-            Some(text) if text.chars().count() > most => Err(constraint(
-                "(too long)",
-                member,
-                &format!("Member must have length less than or equal to {most}"),
-            )),
+            Some(text) if text.chars().count() > most => {
+                Err(constraint("(too long)", member, &format!("Member must have length less than or equal to {most}")))
+            }
             text => Ok(text),
         }
     }
@@ -76,10 +65,7 @@ impl<'a> Arguments<'a> {
         match self.get(member) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(ApiError::new(
-                "SerializationException",
-                format!("'{member}' must be a boolean"),
-            )),
+            Some(_) => Err(ApiError::new("SerializationException", format!("'{member}' must be a boolean"))),
         }
     }
 
@@ -90,25 +76,13 @@ impl<'a> Arguments<'a> {
         };
         match value.as_i64() {
             Some(0) => Ok(100),
-            Some(number) if number < 0 => Err(constraint(
-                &number.to_string(),
-                "maxResults",
-                "Member must have value greater than or equal to 0",
-            )),
-            Some(number) => usize::try_from(number)
-                .ok()
-                .filter(|number| *number <= 1000)
-                .ok_or_else(|| {
-                    constraint(
-                        &number.to_string(),
-                        "maxResults",
-                        "Member must have value less than or equal to 1000",
-                    )
-                }),
-            None => Err(ApiError::new(
-                "SerializationException",
-                "'maxResults' must be an integer",
-            )),
+            Some(number) if number < 0 => {
+                Err(constraint(&number.to_string(), "maxResults", "Member must have value greater than or equal to 0"))
+            }
+            Some(number) => usize::try_from(number).ok().filter(|number| *number <= 1000).ok_or_else(|| {
+                constraint(&number.to_string(), "maxResults", "Member must have value less than or equal to 1000")
+            }),
+            None => Err(ApiError::new("SerializationException", "'maxResults' must be an integer")),
         }
     }
 
@@ -124,13 +98,9 @@ impl<'a> Arguments<'a> {
 /// Names of machines and executions: 1 to 80 characters without blanks, brackets, wildcards, controls and special ones
 /// (CreateStateMachine, "name").
 pub(super) fn checked_name(name: &str) -> Result<&str, ApiError> {
-    let bad =
-        |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
+    let bad = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
     if name.is_empty() || name.chars().count() > 80 || name.contains(bad) {
-        return Err(ApiError::new(
-            "InvalidName",
-            format!("Invalid Name: '{name}'"),
-        ));
+        return Err(ApiError::new("InvalidName", format!("Invalid Name: '{name}'")));
     }
     Ok(name)
 }

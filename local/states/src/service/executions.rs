@@ -21,9 +21,7 @@ impl Engine {
     ) -> Result<Value, ApiError> {
         let id = self.start_execution(body, None, nested, turn)?;
         let execution = &self.executions[id];
-        Ok(
-            json!({ "executionArn": &*execution.arn, "startDate": timestamp::seconds(execution.started) }),
-        )
+        Ok(json!({ "executionArn": &*execution.arn, "startDate": timestamp::seconds(execution.started) }))
     }
 
     /// Starts an execution, or finds the running one with the same name and input. `nested`: a task asks for it.
@@ -35,23 +33,14 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Result<ExecutionId, ApiError> {
         let arguments = Arguments::new(body, &["stateMachineArn", "name", "input", "traceHeader"])?;
-        let revision = Arc::clone(
-            &self
-                .registered(arguments.required("stateMachineArn")?)?
-                .revision,
-        );
+        let revision = Arc::clone(&self.registered(arguments.required("stateMachineArn")?)?.revision);
         let text = arguments.text("input")?.unwrap_or("{}");
         if text.len() > LONGEST_PAYLOAD {
-            let message = format!(
-                "Invalid State Machine Execution Input: 'The input exceeds {LONGEST_PAYLOAD} bytes'"
-            );
+            let message = format!("Invalid State Machine Execution Input: 'The input exceeds {LONGEST_PAYLOAD} bytes'");
             return Err(ApiError::new("InvalidExecutionInput", message));
         }
         let value: Value = serde_json::from_str(text).map_err(|error| {
-            ApiError::new(
-                "InvalidExecutionInput",
-                format!("Invalid State Machine Execution Input: '{error}'"),
-            )
+            ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{error}'"))
         })?;
         let input = Payload::with_text(value, text);
         let Some(name) = arguments.text("name")? else {
@@ -62,25 +51,15 @@ impl Engine {
         let arn = self.execution_arn(&revision.name, name);
         if let Some(id) = self.by_arn.get(arn.as_str()).copied() {
             let existing = &self.executions[id];
-            if started_by.is_none()
-                && existing.status == Status::Running
-                && existing.input.value() == input.value()
-            {
+            if started_by.is_none() && existing.status == Status::Running && existing.input.value() == input.value() {
                 return Ok(id);
             }
-            return Err(ApiError::new(
-                "ExecutionAlreadyExists",
-                format!("Execution Already Exists: '{arn}'"),
-            ));
+            return Err(ApiError::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'")));
         }
         Ok(self.start(revision, name, input, started_by, nested, turn))
     }
 
-    pub(super) fn stop_execution(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn stop_execution(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["executionArn", "error", "cause"])?;
         let id = self.execution_id(arguments.required("executionArn")?)?;
         let failed = Failed {
@@ -92,11 +71,7 @@ impl Engine {
         Ok(json!({ "stopDate": timestamp::seconds(stopped) }))
     }
 
-    pub(super) fn redrive_execution(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn redrive_execution(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["executionArn", "clientToken"])?;
         let id = self.execution_id(arguments.required("executionArn")?)?;
         let token = arguments.bounded("clientToken", 64)?;
@@ -112,11 +87,7 @@ impl Engine {
         Ok(json!({ "redriveDate": timestamp::seconds(at) }))
     }
 
-    pub(super) fn describe_execution(
-        &self,
-        body: &Value,
-        turn: &Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn describe_execution(&self, body: &Value, turn: &Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["executionArn", "includedData"])?;
         let execution = self.execution(arguments.required("executionArn")?)?;
         let mut answer = listed(execution);
@@ -141,27 +112,13 @@ impl Engine {
     }
 
     pub(super) fn list_executions(&self, body: &Value) -> Result<Value, ApiError> {
-        let known = [
-            "stateMachineArn",
-            "statusFilter",
-            "maxResults",
-            "nextToken",
-            "mapRunArn",
-            "redriveFilter",
-        ];
+        let known = ["stateMachineArn", "statusFilter", "maxResults", "nextToken", "mapRunArn", "redriveFilter"];
         let arguments = Arguments::new(body, &known)?;
         arguments.refuse("mapRunArn")?;
         arguments.refuse("redriveFilter")?;
         let registered = self.registered(arguments.required("stateMachineArn")?)?;
         let filter = arguments.text("statusFilter")?;
-        let statuses = [
-            "RUNNING",
-            "SUCCEEDED",
-            "FAILED",
-            "TIMED_OUT",
-            "ABORTED",
-            "PENDING_REDRIVE",
-        ];
+        let statuses = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"];
         if let Some(unknown) = filter.filter(|filter| !statuses.contains(filter)) {
             return Err(ApiError::new(
                 "ValidationException",
@@ -182,21 +139,12 @@ impl Engine {
             .filter(|execution| filter.is_none_or(|filter| execution.status.name() == filter))
             .collect();
         let (part, next) = page(&arguments, chosen.len())?;
-        let items = chosen[part]
-            .iter()
-            .map(|execution| Value::Object(listed(execution)))
-            .collect();
+        let items = chosen[part].iter().map(|execution| Value::Object(listed(execution))).collect();
         Ok(with_token("executions", items, next))
     }
 
     pub(super) fn get_execution_history(&self, body: &Value) -> Result<Value, ApiError> {
-        let known = [
-            "executionArn",
-            "maxResults",
-            "reverseOrder",
-            "nextToken",
-            "includeExecutionData",
-        ];
+        let known = ["executionArn", "maxResults", "reverseOrder", "nextToken", "includeExecutionData"];
         let arguments = Arguments::new(body, &known)?;
         let execution = self.execution(arguments.required("executionArn")?)?;
         let reverse = arguments.flag("reverseOrder", false)?;
@@ -214,12 +162,10 @@ impl Engine {
 
     fn execution_id(&self, arn: &str) -> Result<ExecutionId, ApiError> {
         checked_arn(arn, "execution")?;
-        self.by_arn.get(arn).copied().ok_or_else(|| {
-            ApiError::new(
-                "ExecutionDoesNotExist",
-                format!("Execution Does Not Exist: '{arn}'"),
-            )
-        })
+        self.by_arn
+            .get(arn)
+            .copied()
+            .ok_or_else(|| ApiError::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'")))
     }
 
     pub(super) fn execution(&self, arn: &str) -> Result<&Execution, ApiError> {
@@ -230,10 +176,7 @@ impl Engine {
 fn listed(execution: &Execution) -> Map<String, Value> {
     let mut answer = Map::new();
     answer.insert("executionArn".into(), (*execution.arn).into());
-    answer.insert(
-        "stateMachineArn".into(),
-        (*execution.revision.machine_arn).into(),
-    );
+    answer.insert("stateMachineArn".into(), (*execution.revision.machine_arn).into());
     answer.insert("name".into(), (*execution.name).into());
     answer.insert("status".into(), execution.status.name().into());
     answer.insert("startDate".into(), timestamp::seconds(execution.started));

@@ -12,26 +12,14 @@ use crate::engine::{Engine, Registered, Revision, Turn};
 use crate::{ApiError, Diagnostic, intrinsic, timestamp};
 
 /// Members that are stored and given back.
-const SETTINGS: [&str; 3] = [
-    "loggingConfiguration",
-    "tracingConfiguration",
-    "encryptionConfiguration",
-];
+const SETTINGS: [&str; 3] = ["loggingConfiguration", "tracingConfiguration", "encryptionConfiguration"];
 
 fn parsed(definition: &str, kind: MachineType) -> Result<Machine, ApiError> {
-    definition::parse(definition, kind)
-        .map(|(machine, _)| machine)
-        .map_err(|found| {
-            let found: Vec<String> = found
-                .iter()
-                .filter(|one| one.severity == Severity::Error)
-                .map(ToString::to_string)
-                .collect();
-            ApiError::new(
-                "InvalidDefinition",
-                format!("Invalid State Machine Definition: '{}'", found.join(", ")),
-            )
-        })
+    definition::parse(definition, kind).map(|(machine, _)| machine).map_err(|found| {
+        let found: Vec<String> =
+            found.iter().filter(|one| one.severity == Severity::Error).map(ToString::to_string).collect();
+        ApiError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{}'", found.join(", ")))
+    })
 }
 
 /// `type` of a call.
@@ -54,10 +42,7 @@ fn role(arn: &str) -> Result<&str, ApiError> {
     if parts.len() == 6 && parts[0] == "arn" && parts[2] == "iam" && parts[5].starts_with("role/") {
         return Ok(arn);
     }
-    Err(ApiError::new(
-        "InvalidArn",
-        format!("Invalid Role Arn: '{arn}'"),
-    ))
+    Err(ApiError::new("InvalidArn", format!("Invalid Role Arn: '{arn}'")))
 }
 
 pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
@@ -67,10 +52,7 @@ pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
         "ERROR" => false,
         "WARNING" => true,
         other => {
-            return Err(ApiError::new(
-                "ValidationException",
-                format!("'{other}' is no severity"),
-            ));
+            return Err(ApiError::new("ValidationException", format!("'{other}' is no severity")));
         }
     };
     let parsed = definition::parse(arguments.required("definition")?, kind);
@@ -86,20 +68,8 @@ pub(super) fn validate(body: &Value) -> Result<Value, ApiError> {
 }
 
 impl Engine {
-    pub(super) fn create_state_machine(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
-        let known = [
-            "name",
-            "definition",
-            "roleArn",
-            "type",
-            "tags",
-            "publish",
-            "versionDescription",
-        ];
+    pub(super) fn create_state_machine(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+        let known = ["name", "definition", "roleArn", "type", "tags", "publish", "versionDescription"];
         let arguments = Arguments::new(body, &[&known[..], &SETTINGS].concat())?;
         let name = checked_name(arguments.required("name")?)?;
         let definition = arguments.required("definition")?;
@@ -113,24 +83,16 @@ impl Engine {
             return Err(ApiError::new("StateMachineTypeNotSupported", message));
         }
         let config = &self.config;
-        let arn: Arc<str> = format!(
-            "arn:{}:states:{}:{}:stateMachine:{name}",
-            config.partition, config.region, config.account
-        )
-        .into();
-        let settings: Map<String, Value> = SETTINGS
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), arguments.get(name)?.clone())))
-            .collect();
+        let arn: Arc<str> =
+            format!("arn:{}:states:{}:{}:stateMachine:{name}", config.partition, config.region, config.account).into();
+        let settings: Map<String, Value> =
+            SETTINGS.iter().filter_map(|name| Some(((*name).to_owned(), arguments.get(name)?.clone()))).collect();
         if let Some(existing) = self.machines.get(&arn) {
             // Idempotent for the same definition and settings, whatever the role ("CreateStateMachine").
             if *existing.revision.definition == *definition && existing.settings == settings {
                 return Ok(created(&arn, existing.created));
             }
-            return Err(ApiError::new(
-                "StateMachineAlreadyExists",
-                format!("State Machine Already Exists: '{arn}'"),
-            ));
+            return Err(ApiError::new("StateMachineAlreadyExists", format!("State Machine Already Exists: '{arn}'")));
         }
         let revision = Revision {
             machine_arn: Arc::clone(&arn),
@@ -141,36 +103,19 @@ impl Engine {
             revision_id: intrinsic::uuid_text(turn.chance()),
             updated: turn.now,
         };
-        let registered = Registered {
-            revision: Arc::new(revision),
-            created: turn.now,
-            settings,
-            executions: Vec::new(),
-        };
+        let registered =
+            Registered { revision: Arc::new(revision), created: turn.now, settings, executions: Vec::new() };
         self.machines.insert(Arc::clone(&arn), registered);
         Ok(created(&arn, turn.now))
     }
 
-    pub(super) fn update_state_machine(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
-        let known = [
-            "stateMachineArn",
-            "definition",
-            "roleArn",
-            "publish",
-            "versionDescription",
-        ];
+    pub(super) fn update_state_machine(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
+        let known = ["stateMachineArn", "definition", "roleArn", "publish", "versionDescription"];
         let arguments = Arguments::new(body, &[&known[..], &SETTINGS].concat())?;
         arguments.refuse("publish")?;
         arguments.refuse("versionDescription")?;
         let registered = self.registered(arguments.required("stateMachineArn")?)?;
-        let settings: Vec<&str> = SETTINGS
-            .into_iter()
-            .filter(|name| arguments.get(name).is_some())
-            .collect();
+        let settings: Vec<&str> = SETTINGS.into_iter().filter(|name| arguments.get(name).is_some()).collect();
         let (definition, role_arn) = (arguments.text("definition")?, arguments.text("roleArn")?);
         if definition.is_none() && role_arn.is_none() && settings.is_empty() {
             return Err(ApiError::new(
@@ -188,10 +133,7 @@ impl Engine {
             machine_arn: Arc::clone(&old.machine_arn),
             name: Arc::clone(&old.name),
             definition: definition.map_or_else(|| Arc::clone(&old.definition), Into::into),
-            role: role_arn
-                .map(role)
-                .transpose()?
-                .map_or_else(|| Arc::clone(&old.role), Into::into),
+            role: role_arn.map(role).transpose()?.map_or_else(|| Arc::clone(&old.role), Into::into),
             machine,
             revision_id: intrinsic::uuid_text(turn.chance()),
             updated: turn.now,
@@ -200,10 +142,7 @@ impl Engine {
         let arn = Arc::clone(&old.machine_arn);
         if let Some(registered) = self.machines.get_mut(&arn) {
             for name in settings {
-                registered.settings.insert(
-                    name.to_owned(),
-                    arguments.get(name).cloned().unwrap_or_default(),
-                );
+                registered.settings.insert(name.to_owned(), arguments.get(name).cloned().unwrap_or_default());
             }
             // Running executions keep the revision that they started with.
             registered.revision = Arc::new(revision);
@@ -225,29 +164,17 @@ impl Engine {
         let mut answer = described(&registered.revision, &registered.settings);
         answer.insert("status".into(), "ACTIVE".into());
         answer.insert("type".into(), "STANDARD".into());
-        answer.insert(
-            "creationDate".into(),
-            timestamp::seconds(registered.created),
-        );
+        answer.insert("creationDate".into(), timestamp::seconds(registered.created));
         Ok(Value::Object(answer))
     }
 
-    pub(super) fn describe_state_machine_for_execution(
-        &self,
-        body: &Value,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn describe_state_machine_for_execution(&self, body: &Value) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["executionArn", "includedData"])?;
         let execution = self.execution(arguments.required("executionArn")?)?;
         let none = Map::new();
-        let settings = self
-            .machines
-            .get(&execution.revision.machine_arn)
-            .map_or(&none, |found| &found.settings);
+        let settings = self.machines.get(&execution.revision.machine_arn).map_or(&none, |found| &found.settings);
         let mut answer = described(&execution.revision, settings);
-        answer.insert(
-            "updateDate".into(),
-            timestamp::seconds(execution.revision.updated),
-        );
+        answer.insert("updateDate".into(), timestamp::seconds(execution.revision.updated));
         Ok(Value::Object(answer))
     }
 
@@ -273,12 +200,9 @@ impl Engine {
 
     pub(super) fn registered(&self, arn: &str) -> Result<&Registered, ApiError> {
         checked_arn(arn, "stateMachine")?;
-        self.machines.get(arn).ok_or_else(|| {
-            ApiError::new(
-                "StateMachineDoesNotExist",
-                format!("State Machine Does Not Exist: '{arn}'"),
-            )
-        })
+        self.machines
+            .get(arn)
+            .ok_or_else(|| ApiError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'")))
     }
 }
 
@@ -293,15 +217,9 @@ fn described(revision: &Revision, settings: &Map<String, Value>) -> Map<String, 
     answer.insert("definition".into(), (*revision.definition).into());
     answer.insert("roleArn".into(), (*revision.role).into());
     answer.insert("revisionId".into(), revision.revision_id.as_str().into());
-    answer.insert(
-        "loggingConfiguration".into(),
-        json!({ "level": "OFF", "includeExecutionData": false }),
-    );
+    answer.insert("loggingConfiguration".into(), json!({ "level": "OFF", "includeExecutionData": false }));
     answer.insert("tracingConfiguration".into(), json!({ "enabled": false }));
-    answer.insert(
-        "encryptionConfiguration".into(),
-        json!({ "type": "AWS_OWNED_KEY" }),
-    );
+    answer.insert("encryptionConfiguration".into(), json!({ "type": "AWS_OWNED_KEY" }));
     answer.extend(settings.clone());
     let references: BTreeMap<String, Vec<String>> = revision.machine.variable_references();
     if !references.is_empty() {

@@ -23,9 +23,7 @@ impl StepFunctions {
     /// An empty service.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self {
-            engine: Engine::new(config),
-        }
+        Self { engine: Engine::new(config) }
     }
 
     /// Answers one API call. `operation` is the name after `AWSStepFunctions.`, `body` the call's JSON.
@@ -49,10 +47,7 @@ impl StepFunctions {
     pub fn event(&mut self, event: Event, now: Time, ids: &mut dyn Ids) -> Vec<Command> {
         let mut turn = Turn::new(now.timestamp_millis(), ids);
         match event {
-            Event::TaskFinished { task, result } => {
-                self.engine
-                    .task_ended(task, Outcome::Called(result), &mut turn)
-            }
+            Event::TaskFinished { task, result } => self.engine.task_ended(task, Outcome::Called(result), &mut turn),
         }
         self.engine.run(&mut turn);
         turn.commands
@@ -68,9 +63,7 @@ impl StepFunctions {
     /// When [`StepFunctions::due`] must be called next; `None` when nothing waits for time.
     #[must_use]
     pub fn next_timer(&self) -> Option<Time> {
-        self.engine
-            .next_timer()
-            .and_then(Time::from_timestamp_millis)
+        self.engine.next_timer().and_then(Time::from_timestamp_millis)
     }
 }
 
@@ -100,10 +93,7 @@ impl Engine {
             "SendTaskSuccess" => self.send_task_success(body, turn),
             "SendTaskFailure" => self.send_task_failure(body, turn),
             "SendTaskHeartbeat" => self.send_task_heartbeat(body, turn),
-            other => Err(ApiError::new(
-                "UnknownOperationException",
-                format!("{other} is not supported here"),
-            )),
+            other => Err(ApiError::new("UnknownOperationException", format!("{other} is not supported here"))),
         }
     }
 }

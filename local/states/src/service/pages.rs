@@ -14,8 +14,7 @@ pub(super) fn page(
     let most = arguments.max_results()?;
     let start = match arguments.text("nextToken")? {
         None => 0,
-        Some(token) => read(token)
-            .ok_or_else(|| ApiError::new("InvalidToken", "Invalid Token: 'Invalid token'"))?,
+        Some(token) => read(token).ok_or_else(|| ApiError::new("InvalidToken", "Invalid Token: 'Invalid token'"))?,
     };
     let end = start.saturating_add(most).min(length);
     let next = (end < length).then(|| STANDARD.encode(format!("page:{end}")));

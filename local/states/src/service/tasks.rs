@@ -15,31 +15,21 @@ const LONGEST_CAUSE: usize = 32_768;
 
 fn token<'a>(arguments: &Arguments<'a>) -> Result<&'a str, ApiError> {
     arguments.required("taskToken")?;
-    Ok(arguments
-        .bounded("taskToken", LONGEST_TOKEN)?
-        .unwrap_or_default())
+    Ok(arguments.bounded("taskToken", LONGEST_TOKEN)?.unwrap_or_default())
 }
 
 fn closed(error: TokenError) -> ApiError {
     match error {
         TokenError::Malformed => ApiError::new("InvalidToken", "Invalid Token: 'Invalid token'"),
-        TokenError::Unknown => ApiError::new(
-            "TaskDoesNotExist",
-            "Task does not exist: 'The task token is not of this account or region'",
-        ),
-        TokenError::Closed => ApiError::new(
-            "TaskTimedOut",
-            "Task Timed Out: 'Provided task does not exist anymore'",
-        ),
+        TokenError::Unknown => {
+            ApiError::new("TaskDoesNotExist", "Task does not exist: 'The task token is not of this account or region'")
+        }
+        TokenError::Closed => ApiError::new("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'"),
     }
 }
 
 impl Engine {
-    pub(super) fn send_task_success(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn send_task_success(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["taskToken", "output"])?;
         let token = token(&arguments)?;
         let text = arguments.required("output")?;
@@ -48,35 +38,22 @@ impl Engine {
             let message = format!("Invalid Output: 'The output exceeds {LONGEST_PAYLOAD} bytes'");
             return Err(ApiError::new("InvalidOutput", message));
         }
-        let output: Value = serde_json::from_str(text).map_err(|error| {
-            ApiError::new(
-                "InvalidOutput",
-                format!("Invalid Output: 'not valid JSON: {error}'"),
-            )
-        })?;
+        let output: Value = serde_json::from_str(text)
+            .map_err(|error| ApiError::new("InvalidOutput", format!("Invalid Output: 'not valid JSON: {error}'")))?;
         self.answer(token, Ok(output), turn).map_err(closed)?;
         Ok(json!({}))
     }
 
-    pub(super) fn send_task_failure(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn send_task_failure(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["taskToken", "error", "cause"])?;
         let token = token(&arguments)?;
         let error = arguments.bounded("error", LONGEST_ERROR)?.map(Into::into);
         let cause = arguments.bounded("cause", LONGEST_CAUSE)?.map(Into::into);
-        self.answer(token, Err(Failed { error, cause }), turn)
-            .map_err(closed)?;
+        self.answer(token, Err(Failed { error, cause }), turn).map_err(closed)?;
         Ok(json!({}))
     }
 
-    pub(super) fn send_task_heartbeat(
-        &mut self,
-        body: &Value,
-        turn: &mut Turn<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn send_task_heartbeat(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["taskToken"])?;
         self.heartbeat(token(&arguments)?, turn).map_err(closed)?;
         Ok(json!({}))

@@ -24,11 +24,7 @@ impl Matcher {
         match (expected, actual) {
             (Value::String(text), _) if self.wildcards.iter().any(|token| token == text) => None,
             // A placeholder that upstream replaced twice.
-            (Value::String(text), Value::String(_))
-                if text.starts_with("<<") && text.ends_with('>') =>
-            {
-                None
-            }
+            (Value::String(text), Value::String(_)) if text.starts_with("<<") && text.ends_with('>') => None,
             (Value::String(text), Value::String(found)) => {
                 if self.text_matches(text, found) {
                     None
@@ -52,9 +48,7 @@ impl Matcher {
                     if name == "stackTrace" {
                         continue;
                     }
-                    if let Some(difference) =
-                        self.difference(member, value, &format!("{path}.{name}"))
-                    {
+                    if let Some(difference) = self.difference(member, value, &format!("{path}.{name}")) {
                         return Some(difference);
                     }
                 }
@@ -67,9 +61,7 @@ impl Matcher {
                 .iter()
                 .zip(found)
                 .enumerate()
-                .find_map(|(index, (item, value))| {
-                    self.difference(item, value, &format!("{path}[{index}]"))
-                }),
+                .find_map(|(index, (item, value))| self.difference(item, value, &format!("{path}[{index}]"))),
             (Value::Number(a), Value::Number(b)) => {
                 if a.as_f64() == b.as_f64() && a.is_f64() == b.is_f64() {
                     None
@@ -92,8 +84,7 @@ impl Matcher {
         while literal < rest.len() {
             let here = &rest[literal..];
             let token = self.wildcards.iter().find(|token| {
-                let inside = token.starts_with('<')
-                    || (token.len() > 6 && !WHOLE_ONLY.contains(&token.as_str()));
+                let inside = token.starts_with('<') || (token.len() > 6 && !WHOLE_ONLY.contains(&token.as_str()));
                 inside && here.starts_with(token.as_str())
             });
             if let Some(token) = token {
@@ -119,9 +110,7 @@ enum Part<'a> {
 fn matches_parts(parts: &[Part<'_>], text: &str) -> bool {
     match parts.split_first() {
         None => text.is_empty(),
-        Some((Part::Text(literal), rest)) => text
-            .strip_prefix(literal)
-            .is_some_and(|after| matches_parts(rest, after)),
+        Some((Part::Text(literal), rest)) => text.strip_prefix(literal).is_some_and(|after| matches_parts(rest, after)),
         Some((Part::Anything, rest)) => text
             .char_indices()
             .skip(1)

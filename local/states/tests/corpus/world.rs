@@ -38,22 +38,15 @@ pub struct World {
 
 /// The text of a value that the corpus holds parsed.
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// As Python spaces JSON. The cause of a function named by its ARN is the text that the function made.
 fn spaced(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(spaced).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(name, value)| format!("{}: {}", json!(name), spaced(value)));
+            let members = members.iter().map(|(name, value)| format!("{}: {}", json!(name), spaced(value)));
             format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
@@ -62,38 +55,21 @@ fn spaced(value: &Value) -> String {
 
 impl World {
     pub fn new(case: &Value) -> Self {
-        let config = Config {
-            account: ACCOUNT.into(),
-            ..Config::default()
-        };
+        let config = Config { account: ACCOUNT.into(), ..Config::default() };
         let mut objects = BTreeMap::new();
-        for call in case["provision"]["setup_calls"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for call in case["provision"]["setup_calls"].as_array().into_iter().flatten() {
             if call["op"] == "put_object" {
                 let args = &call["args"];
-                objects.insert(
-                    (text(&args["Bucket"]), text(&args["Key"])),
-                    text(&args["Body"]),
-                );
+                objects.insert((text(&args["Bucket"]), text(&args["Key"])), text(&args["Body"]));
             }
         }
         let behaviours = case["provision"]["lambdas"].as_array();
-        let large_output = behaviours
-            .into_iter()
-            .flatten()
-            .any(|lambda| lambda["behaviour"] == "large_output");
+        let large_output = behaviours.into_iter().flatten().any(|lambda| lambda["behaviour"] == "large_output");
         Self {
             service: StepFunctions::new(config),
             ids: SeededIds::new(7),
             now: DateTime::from_timestamp_millis(1_800_000_000_000).unwrap(),
-            recorded: recorded(
-                case["expected"]["events"]
-                    .as_array()
-                    .map_or(&[], Vec::as_slice),
-            ),
+            recorded: recorded(case["expected"]["events"].as_array().map_or(&[], Vec::as_slice)),
             objects,
             large_output,
             waiting: Vec::new(),
@@ -109,8 +85,7 @@ impl World {
 
     pub fn create(&mut self, name: &str, definition: &str) -> Result<String, states::ApiError> {
         let body = json!({ "name": name, "definition": definition, "roleArn": ROLE });
-        self.call("CreateStateMachine", &body)
-            .map(|answer| text(&answer["stateMachineArn"]))
+        self.call("CreateStateMachine", &body).map(|answer| text(&answer["stateMachineArn"]))
     }
 
     /// Lets time pass until the execution has ended. `false`: it waits for something that never comes.
@@ -121,21 +96,17 @@ impl World {
                 for (token, end) in answers {
                     // A token that is dead by now is no concern of the world.
                     let _ = match end {
-                        End::Succeeded(output) => self.call(
-                            "SendTaskSuccess",
-                            &json!({ "taskToken": token, "output": output.to_string() }),
-                        ),
-                        End::Failed(error, cause) => self.call(
-                            "SendTaskFailure",
-                            &json!({ "taskToken": token, "error": error, "cause": cause }),
-                        ),
+                        End::Succeeded(output) => {
+                            self.call("SendTaskSuccess", &json!({ "taskToken": token, "output": output.to_string() }))
+                        }
+                        End::Failed(error, cause) => {
+                            self.call("SendTaskFailure", &json!({ "taskToken": token, "error": error, "cause": cause }))
+                        }
                     };
                 }
                 continue;
             }
-            let described = self
-                .call("DescribeExecution", &json!({ "executionArn": execution }))
-                .unwrap();
+            let described = self.call("DescribeExecution", &json!({ "executionArn": execution })).unwrap();
             if described["status"] != "RUNNING" {
                 return true;
             }
@@ -151,12 +122,7 @@ impl World {
     fn carry_out(&mut self, commands: Vec<Command>) {
         let mut commands = VecDeque::from(commands);
         while let Some(command) = commands.pop_front() {
-            if let Command::RunTask {
-                task,
-                resource,
-                request,
-                ..
-            } = command
+            if let Command::RunTask { task, resource, request, .. } = command
                 && let Some(result) = self.run(&resource, &request)
             {
                 let event = Event::TaskFinished { task, result };
@@ -166,11 +132,7 @@ impl World {
     }
 
     /// `None`: no answer ever comes.
-    fn run(
-        &mut self,
-        resource: &TaskResource,
-        request: &Value,
-    ) -> Option<Result<Value, TaskFailure>> {
+    fn run(&mut self, resource: &TaskResource, request: &Value) -> Option<Result<Value, TaskFailure>> {
         if resource.service == "aws-sdk:s3"
             && let Some(answer) = self.s3(resource, request)
         {
@@ -178,11 +140,7 @@ impl World {
         }
         if self.large_output {
             let output = Value::String("a".repeat(263_168));
-            return Some(Ok(if resource.function.is_some() {
-                output
-            } else {
-                json!({ "Payload": output })
-            }));
+            return Some(Ok(if resource.function.is_some() { output } else { json!({ "Payload": output }) }));
         }
         let Some(recorded) = self.recorded.pop_front() else {
             // Not a task of the recorded execution but of one that it started: a consumer answers its token.
@@ -198,9 +156,7 @@ impl World {
             self.problem = Some(format!("no recorded answer for {}", resource.arn));
             return Some(Ok(json!({})));
         };
-        if let (Pattern::WaitForTaskToken, Some(submitted)) =
-            (resource.pattern, &recorded.submitted)
-        {
+        if let (Pattern::WaitForTaskToken, Some(submitted)) = (resource.pattern, &recorded.submitted) {
             match (find_token(request), recorded.end) {
                 (Some(token), Some(end)) => self.waiting.push((token, end)),
                 (None, Some(_)) => self.problem = Some("the request holds no token".into()),
@@ -210,10 +166,7 @@ impl World {
         }
         Some(match recorded.end? {
             End::Succeeded(output) => Ok(output),
-            End::Failed(error, cause) => Err(TaskFailure {
-                error: error.unwrap_or_default(),
-                cause,
-            }),
+            End::Failed(error, cause) => Err(TaskFailure { error: error.unwrap_or_default(), cause }),
         })
     }
 
@@ -237,8 +190,7 @@ impl World {
             return Some(Ok(json!({ "Contents": contents })));
         }
         let body = self.objects.get(&(bucket, text(&request["Key"])))?;
-        (resource.action == "getObject" && self.recorded.is_empty())
-            .then(|| Ok(json!({ "Body": body })))
+        (resource.action == "getObject" && self.recorded.is_empty()).then(|| Ok(json!({ "Body": body })))
     }
 }
 
@@ -246,10 +198,9 @@ impl World {
 fn find_token(request: &Value) -> Option<String> {
     match request {
         Value::String(text) if text.len() > 100 && text.starts_with("QVFER") => Some(text.clone()),
-        Value::String(text) => serde_json::from_str::<Value>(text)
-            .ok()
-            .filter(|v| !v.is_string())
-            .and_then(|v| find_token(&v)),
+        Value::String(text) => {
+            serde_json::from_str::<Value>(text).ok().filter(|v| !v.is_string()).and_then(|v| find_token(&v))
+        }
         Value::Object(members) => members.values().find_map(find_token),
         Value::Array(items) => items.iter().find_map(find_token),
         _ => None,
@@ -258,10 +209,9 @@ fn find_token(request: &Value) -> Option<String> {
 
 fn find(value: &Value, name: &str) -> Option<Value> {
     match value {
-        Value::Object(members) => members
-            .get(name)
-            .cloned()
-            .or_else(|| members.values().find_map(|member| find(member, name))),
+        Value::Object(members) => {
+            members.get(name).cloned().or_else(|| members.values().find_map(|member| find(member, name)))
+        }
         Value::Array(items) => items.iter().find_map(|item| find(item, name)),
         _ => None,
     }
@@ -276,22 +226,12 @@ fn recorded(events: &[Value]) -> VecDeque<Recorded> {
     let nested = ["states"];
     for event in events {
         let kind = event["type"].as_str().unwrap_or_default();
-        let Some(what) = kind
-            .strip_prefix("LambdaFunction")
-            .or_else(|| kind.strip_prefix("Task"))
-        else {
+        let Some(what) = kind.strip_prefix("LambdaFunction").or_else(|| kind.strip_prefix("Task")) else {
             continue;
         };
-        let details = event
-            .as_object()
-            .unwrap()
-            .iter()
-            .find(|(name, _)| name.ends_with("Details"));
+        let details = event.as_object().unwrap().iter().find(|(name, _)| name.ends_with("Details"));
         let details = details.map_or(&Value::Null, |(_, details)| details);
-        if details["resourceType"]
-            .as_str()
-            .is_some_and(|kind| nested.contains(&kind) || kind == "aws-sdk:sfn")
-        {
+        if details["resourceType"].as_str().is_some_and(|kind| nested.contains(&kind) || kind == "aws-sdk:sfn") {
             continue;
         }
         let (id, previous) = (event["id"].as_i64(), event["previousEventId"].as_i64());
@@ -305,11 +245,7 @@ fn recorded(events: &[Value]) -> VecDeque<Recorded> {
         }
         let index = match previous.and_then(|previous| open.get(&previous).copied()) {
             Some(index) => index,
-            None => match loose
-                .iter()
-                .copied()
-                .find(|index| tasks[*index].end.is_none())
-            {
+            None => match loose.iter().copied().find(|index| tasks[*index].end.is_none()) {
                 Some(index) => index,
                 // Upstream sorted the events of branches: an end can stand before its beginning.
                 None if previous.is_none() && matches!(what, "Failed" | "Succeeded") => {
@@ -321,20 +257,12 @@ fn recorded(events: &[Value]) -> VecDeque<Recorded> {
         };
         let function = kind.starts_with("Lambda");
         let cause = || {
-            details.get("cause").map(|cause| {
-                if function && !cause.is_string() {
-                    spaced(cause)
-                } else {
-                    text(cause)
-                }
-            })
+            details.get("cause").map(|cause| if function && !cause.is_string() { spaced(cause) } else { text(cause) })
         };
         match what {
             "Submitted" => tasks[index].submitted = Some(details["output"].clone()),
             "Succeeded" => tasks[index].end = Some(End::Succeeded(details["output"].clone())),
-            "Failed" => {
-                tasks[index].end = Some(End::Failed(details.get("error").map(text), cause()))
-            }
+            "Failed" => tasks[index].end = Some(End::Failed(details.get("error").map(text), cause())),
             _ => {}
         }
         if let Some(id) = id {

@@ -72,8 +72,7 @@ impl Harness {
     }
 
     pub fn describe(&mut self, execution: &str) -> Value {
-        self.call("DescribeExecution", json!({ "executionArn": execution }))
-            .unwrap()
+        self.call("DescribeExecution", json!({ "executionArn": execution })).unwrap()
     }
 
     pub fn status(&mut self, execution: &str) -> String {
@@ -82,27 +81,16 @@ impl Harness {
 
     pub fn output(&mut self, execution: &str) -> Value {
         let described = self.describe(execution);
-        serde_json::from_str(
-            described["output"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{described}")),
-        )
-        .unwrap()
+        serde_json::from_str(described["output"].as_str().unwrap_or_else(|| panic!("{described}"))).unwrap()
     }
 
     pub fn history(&mut self, execution: &str) -> Vec<Value> {
         let body = json!({ "executionArn": execution, "maxResults": 1000 });
-        self.call("GetExecutionHistory", body).unwrap()["events"]
-            .as_array()
-            .unwrap()
-            .clone()
+        self.call("GetExecutionHistory", body).unwrap()["events"].as_array().unwrap().clone()
     }
 
     pub fn kinds(&mut self, execution: &str) -> Vec<String> {
-        self.history(execution)
-            .iter()
-            .map(|event| text(&event["type"]))
-            .collect()
+        self.history(execution).iter().map(|event| text(&event["type"])).collect()
     }
 
     /// The next call that waits to be made.
@@ -111,14 +99,8 @@ impl Harness {
     }
 
     pub fn answer(&mut self, call: &Call, result: Result<Value, (&str, &str)>) {
-        let result = result.map_err(|(error, cause)| TaskFailure {
-            error: error.into(),
-            cause: Some(cause.into()),
-        });
-        let event = Event::TaskFinished {
-            task: call.task,
-            result,
-        };
+        let result = result.map_err(|(error, cause)| TaskFailure { error: error.into(), cause: Some(cause.into()) });
+        let event = Event::TaskFinished { task: call.task, result };
         let commands = self.service.event(event, self.now, &mut self.ids);
         self.take(commands);
     }
@@ -142,17 +124,8 @@ impl Harness {
     fn take(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
-                Command::RunTask {
-                    task,
-                    resource,
-                    request,
-                    ..
-                } => {
-                    self.calls.push_back(Call {
-                        task,
-                        resource,
-                        request,
-                    });
+                Command::RunTask { task, resource, request, .. } => {
+                    self.calls.push_back(Call { task, resource, request });
                 }
                 Command::CancelTask { task } => self.cancelled.push(task),
                 Command::StatusChange(event) => self.status_changes.push(event),
@@ -163,10 +136,7 @@ impl Harness {
 }
 
 pub fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("not a string: {value}"))
-        .to_owned()
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }
 
 /// A machine of one state.

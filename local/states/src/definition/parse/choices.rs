@@ -22,16 +22,13 @@ impl StateReader<'_, '_> {
             return None;
         };
         if choices.is_empty() {
-            self.fields
-                .wrong("Choices", "There must be at least one choice");
+            self.fields.wrong("Choices", "There must be at least one choice");
         }
         let mut rules = Vec::with_capacity(choices.len());
         for (index, choice) in choices.iter().enumerate() {
             let location = format!("{}/Choices[{index}]", self.fields.location);
             let Value::Object(object) = choice else {
-                self.fields
-                    .findings
-                    .schema(&location, "Expected value of type Object");
+                self.fields.findings.schema(&location, "Expected value of type Object");
                 continue;
             };
             let mut fields = Fields {
@@ -63,19 +60,9 @@ impl StateReader<'_, '_> {
                 fields.here("These fields are required: [Next]");
                 continue;
             };
-            let next = find_target(
-                self.targets,
-                next,
-                &format!("{location}/Next"),
-                self.fields.findings,
-            );
+            let next = find_target(self.targets, next, &format!("{location}/Next"), self.fields.findings);
             if let (Some(condition), Some(next)) = (condition, next) {
-                rules.push(Rule {
-                    condition,
-                    next,
-                    assign,
-                    output,
-                });
+                rules.push(Rule { condition, next, assign, output });
             }
         }
         (rules.len() == choices.len()).then_some(Kind::Choice { rules, default })
@@ -98,45 +85,23 @@ fn condition(fields: &mut Fields<'_, '_>, depth: usize) -> Option<Condition> {
         }
         let mut parsed = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
-            parsed.push(inner_condition(
-                fields,
-                part,
-                &format!("{name}[{index}]"),
-                depth,
-            )?);
+            parsed.push(inner_condition(fields, part, &format!("{name}[{index}]"), depth)?);
         }
-        return Some(if join {
-            Condition::And(parsed)
-        } else {
-            Condition::Or(parsed)
-        });
+        return Some(if join { Condition::And(parsed) } else { Condition::Or(parsed) });
     }
     if let Some(part) = fields.get("Not") {
-        return inner_condition(fields, part, "Not", depth)
-            .map(|condition| Condition::Not(Box::new(condition)));
+        return inner_condition(fields, part, "Not", depth).map(|condition| Condition::Not(Box::new(condition)));
     }
     comparison(fields)
 }
 
-fn inner_condition(
-    fields: &mut Fields<'_, '_>,
-    part: &Value,
-    name: &str,
-    depth: usize,
-) -> Option<Condition> {
+fn inner_condition(fields: &mut Fields<'_, '_>, part: &Value, name: &str, depth: usize) -> Option<Condition> {
     let location = format!("{}/{name}", fields.location);
     let Value::Object(object) = part else {
-        fields
-            .findings
-            .schema(&location, "Expected value of type Object");
+        fields.findings.schema(&location, "Expected value of type Object");
         return None;
     };
-    let mut inner = Fields {
-        object,
-        location,
-        language: fields.language,
-        findings: fields.findings,
-    };
+    let mut inner = Fields { object, location, language: fields.language, findings: fields.findings };
     condition(&mut inner, depth + 1)
 }
 
@@ -171,16 +136,8 @@ fn comparison(fields: &mut Fields<'_, '_>) -> Option<Condition> {
         fields.here("A comparison operator is required");
         return None;
     };
-    let operand = if is_path {
-        Operand::Path(fields.path(&name)?)
-    } else {
-        operand(fields, &name, operator)?
-    };
-    Some(Condition::Compare(Box::new(Comparison {
-        variable,
-        operator,
-        operand,
-    })))
+    let operand = if is_path { Operand::Path(fields.path(&name)?) } else { operand(fields, &name, operator)? };
+    Some(Condition::Compare(Box::new(Comparison { variable, operator, operand })))
 }
 
 fn operand(fields: &mut Fields<'_, '_>, name: &str, operator: Operator) -> Option<Operand> {

@@ -16,26 +16,13 @@ impl StateReader<'_, '_> {
         for (index, retrier) in retriers.iter().enumerate() {
             let location = format!("{}/Retry[{index}]", self.fields.location);
             let Value::Object(object) = retrier else {
-                self.fields
-                    .findings
-                    .schema(&location, "Expected value of type Object");
+                self.fields.findings.schema(&location, "Expected value of type Object");
                 continue;
             };
-            let mut fields = Fields {
-                object,
-                location,
-                language: self.fields.language,
-                findings: self.fields.findings,
-            };
+            let mut fields =
+                Fields { object, location, language: self.fields.language, findings: self.fields.findings };
             fields.only(
-                &[
-                    "ErrorEquals",
-                    "IntervalSeconds",
-                    "MaxAttempts",
-                    "BackoffRate",
-                    "MaxDelaySeconds",
-                    "JitterStrategy",
-                ],
+                &["ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy"],
                 &[],
                 &[],
             );
@@ -67,9 +54,7 @@ impl StateReader<'_, '_> {
         for (index, catcher) in catchers.iter().enumerate() {
             let location = format!("{}/Catch[{index}]", self.fields.location);
             let Value::Object(object) = catcher else {
-                self.fields
-                    .findings
-                    .schema(&location, "Expected value of type Object");
+                self.fields.findings.schema(&location, "Expected value of type Object");
                 continue;
             };
             let mut fields = Fields {
@@ -78,11 +63,7 @@ impl StateReader<'_, '_> {
                 language: self.fields.language,
                 findings: self.fields.findings,
             };
-            fields.only(
-                &["ErrorEquals", "Next", "Assign"],
-                &["ResultPath"],
-                &["Output"],
-            );
+            fields.only(&["ErrorEquals", "Next", "Assign"], &["ResultPath"], &["Output"]);
             let errors = errors(&mut fields, index + 1 == catchers.len());
             let result_path: Placement = fields.placement("ResultPath");
             let output = fields.template("Output");
@@ -91,19 +72,8 @@ impl StateReader<'_, '_> {
                 fields.here("These fields are required: [Next]");
                 continue;
             };
-            let next = find_target(
-                self.targets,
-                next,
-                &format!("{location}/Next"),
-                self.fields.findings,
-            );
-            parsed.extend(next.map(|next| Catcher {
-                errors,
-                next,
-                result_path,
-                output,
-                assign,
-            }));
+            let next = find_target(self.targets, next, &format!("{location}/Next"), self.fields.findings);
+            parsed.extend(next.map(|next| Catcher { errors, next, result_path, output, assign }));
         }
         parsed
     }
@@ -128,10 +98,7 @@ fn errors(fields: &mut Fields<'_, '_>, last: bool) -> Vec<String> {
         fields.wrong("ErrorEquals", "ErrorEquals must not be empty");
     }
     if errors.iter().any(|name| name == "States.ALL") && (errors.len() > 1 || !last) {
-        fields.wrong(
-            "ErrorEquals",
-            "States.ALL must appear alone and in the last retrier or catcher",
-        );
+        fields.wrong("ErrorEquals", "States.ALL must appear alone and in the last retrier or catcher");
     }
     errors
 }

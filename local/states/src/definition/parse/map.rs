@@ -15,14 +15,9 @@ impl StateReader<'_, '_> {
     pub(super) fn map(&mut self) -> Option<Kind> {
         self.fields.one_of(&["ItemProcessor", "Iterator"]);
         self.fields.one_of(&["ItemSelector", "Parameters"]);
-        let field = if self.fields.get("Iterator").is_some() {
-            "Iterator"
-        } else {
-            "ItemProcessor"
-        };
+        let field = if self.fields.get("Iterator").is_some() { "Iterator" } else { "ItemProcessor" };
         let Some(processor) = self.fields.object(field) else {
-            self.fields
-                .here("These fields are required: [ItemProcessor]");
+            self.fields.here("These fields are required: [ItemProcessor]");
             return None;
         };
         let location = format!("{}/{field}", self.fields.location);
@@ -46,25 +41,12 @@ impl StateReader<'_, '_> {
             if !matches!(mode, "INLINE" | "DISTRIBUTED") {
                 config.wrong("Mode", "Value is not one of: [INLINE, DISTRIBUTED]");
             }
-            if config
-                .text("ExecutionType")
-                .is_some_and(|kind| !matches!(kind, "STANDARD" | "EXPRESS"))
-            {
+            if config.text("ExecutionType").is_some_and(|kind| !matches!(kind, "STANDARD" | "EXPRESS")) {
                 config.wrong("ExecutionType", "Value is not one of: [STANDARD, EXPRESS]");
             }
         }
-        let program = program(
-            processor,
-            &location,
-            self.machine,
-            self.depth + 1,
-            self.fields.findings,
-        );
-        let selector_field = if self.fields.get("Parameters").is_some() {
-            "Parameters"
-        } else {
-            "ItemSelector"
-        };
+        let program = program(processor, &location, self.machine, self.depth + 1, self.fields.findings);
+        let selector_field = if self.fields.get("Parameters").is_some() { "Parameters" } else { "ItemSelector" };
         let distributed = if mode == "DISTRIBUTED" {
             Some(self.distributed())
         } else {
@@ -77,24 +59,12 @@ impl StateReader<'_, '_> {
         };
         let jsonata = self.fields.language == Language::Jsonata;
         let map = Map {
-            items_path: if self.fields.get("ItemsPath").is_some() {
-                self.fields.path("ItemsPath")
-            } else {
-                None
-            },
-            items: if jsonata {
-                self.fields.template("Items")
-            } else {
-                None
-            },
+            items_path: if self.fields.get("ItemsPath").is_some() { self.fields.path("ItemsPath") } else { None },
+            items: if jsonata { self.fields.template("Items") } else { None },
             selector: self.fields.template(selector_field),
             concurrency: self.fields.given_number("MaxConcurrency", 0.0, None),
             tolerated_count: self.fields.given_number("ToleratedFailureCount", 0.0, None),
-            tolerated_percentage: self.fields.given_number(
-                "ToleratedFailurePercentage",
-                0.0,
-                Some(100.0),
-            ),
+            tolerated_percentage: self.fields.given_number("ToleratedFailurePercentage", 0.0, Some(100.0)),
             program: program?,
             distributed,
         };
@@ -103,38 +73,21 @@ impl StateReader<'_, '_> {
 
     fn distributed(&mut self) -> Distributed {
         let label = self.fields.text("Label").map(str::to_owned);
-        if label
-            .as_ref()
-            .is_some_and(|label| label.is_empty() || label.chars().count() > 40)
-        {
+        if label.as_ref().is_some_and(|label| label.is_empty() || label.chars().count() > 40) {
             self.fields.wrong("Label", "A label has 1 to 40 characters");
         }
-        Distributed {
-            label,
-            reader: self.reader(),
-            batcher: self.batcher(),
-            writer: self.writer(),
-        }
+        Distributed { label, reader: self.reader(), batcher: self.batcher(), writer: self.writer() }
     }
 
     fn part(&mut self, field: &str) -> Option<Fields<'_, '_>> {
         let object = self.fields.object(field)?;
         let location = format!("{}/{field}", self.fields.location);
-        Some(Fields {
-            object,
-            location,
-            language: self.fields.language,
-            findings: self.fields.findings,
-        })
+        Some(Fields { object, location, language: self.fields.language, findings: self.fields.findings })
     }
 
     fn reader(&mut self) -> Option<Reader> {
         let mut fields = self.part("ItemReader")?;
-        fields.only(
-            &["Resource", "ReaderConfig"],
-            &["Parameters"],
-            &["Arguments"],
-        );
+        fields.only(&["Resource", "ReaderConfig"], &["Parameters"], &["Arguments"]);
         let arguments = arguments(&mut fields);
         let resource = resource(&mut fields);
         let mut max_items = None;
@@ -148,12 +101,7 @@ impl StateReader<'_, '_> {
             max_items = config.given_number("MaxItems", 0.0, Some(100_000_000.0));
         }
         let config = fields.get("ReaderConfig").cloned().unwrap_or_default();
-        Some(Reader {
-            resource: resource?,
-            arguments,
-            config,
-            max_items,
-        })
+        Some(Reader { resource: resource?, arguments, config, max_items })
     }
 
     fn batcher(&mut self) -> Option<Batcher> {
@@ -172,31 +120,17 @@ impl StateReader<'_, '_> {
 
     fn writer(&mut self) -> Option<Writer> {
         let mut fields = self.part("ResultWriter")?;
-        fields.only(
-            &["Resource", "WriterConfig"],
-            &["Parameters"],
-            &["Arguments"],
-        );
+        fields.only(&["Resource", "WriterConfig"], &["Parameters"], &["Arguments"]);
         let arguments = arguments(&mut fields);
         let resource = resource(&mut fields);
         let config = fields.get("WriterConfig").cloned().unwrap_or_default();
-        Some(Writer {
-            resource: resource?,
-            config,
-            arguments,
-        })
+        Some(Writer { resource: resource?, config, arguments })
     }
 }
 
 fn arguments(fields: &mut Fields<'_, '_>) -> Template {
-    let field = if fields.language == Language::JsonPath {
-        "Parameters"
-    } else {
-        "Arguments"
-    };
-    fields
-        .template(field)
-        .unwrap_or(Template::Literal(Value::Object(Object::new())))
+    let field = if fields.language == Language::JsonPath { "Parameters" } else { "Arguments" };
+    fields.template(field).unwrap_or(Template::Literal(Value::Object(Object::new())))
 }
 
 fn resource(fields: &mut Fields<'_, '_>) -> Option<Arc<TaskResource>> {

@@ -34,11 +34,7 @@ impl StateReader<'_, '_> {
         let next = if moves { self.next() } else { Some(Next::End) };
         let parameters = if self.fields.language == Language::JsonPath {
             // A Map's Parameters are its ItemSelector in the older form.
-            if kind_name == "Map" {
-                None
-            } else {
-                self.fields.template("Parameters")
-            }
+            if kind_name == "Map" { None } else { self.fields.template("Parameters") }
         } else {
             self.fields.template("Arguments")
         };
@@ -63,11 +59,7 @@ impl StateReader<'_, '_> {
     fn allowed(&mut self, kind: &str) -> bool {
         let paths = ["InputPath", "OutputPath"];
         let (both, json_path, jsonata): (&[&str], &[&str], &[&str]) = match kind {
-            "Pass" => (
-                &["Next", "End", "Assign"],
-                &["Result", "Parameters", "ResultPath"],
-                &["Output"],
-            ),
+            "Pass" => (&["Next", "End", "Assign"], &["Result", "Parameters", "ResultPath"], &["Output"]),
             "Task" => (
                 &[
                     "Next",
@@ -80,21 +72,13 @@ impl StateReader<'_, '_> {
                     "HeartbeatSeconds",
                     "Credentials",
                 ],
-                &[
-                    "Parameters",
-                    "ResultSelector",
-                    "ResultPath",
-                    "TimeoutSecondsPath",
-                    "HeartbeatSecondsPath",
-                ],
+                &["Parameters", "ResultSelector", "ResultPath", "TimeoutSecondsPath", "HeartbeatSecondsPath"],
                 &["Arguments", "Output"],
             ),
             "Choice" => (&["Choices", "Default", "Assign"], &[], &["Output"]),
-            "Wait" => (
-                &["Next", "End", "Assign", "Seconds", "Timestamp"],
-                &["SecondsPath", "TimestampPath"],
-                &["Output"],
-            ),
+            "Wait" => {
+                (&["Next", "End", "Assign", "Seconds", "Timestamp"], &["SecondsPath", "TimestampPath"], &["Output"])
+            }
             "Succeed" => (&[], &[], &["Output"]),
             "Fail" => (&["Error", "Cause"], &["ErrorPath", "CausePath"], &[]),
             "Map" => (
@@ -132,19 +116,13 @@ impl StateReader<'_, '_> {
                 &["Arguments", "Output"],
             ),
             _ => {
-                self.fields.wrong(
-                    "Type",
-                    "Value is not one of: [Choice, Fail, Map, Parallel, Pass, Succeed, Task, Wait]",
-                );
+                self.fields
+                    .wrong("Type", "Value is not one of: [Choice, Fail, Map, Parallel, Pass, Succeed, Task, Wait]");
                 return false;
             }
         };
         let both = [both, &["Type", "QueryLanguage"]].concat();
-        let json_path = if kind == "Fail" {
-            json_path.to_vec()
-        } else {
-            [json_path, &paths].concat()
-        };
+        let json_path = if kind == "Fail" { json_path.to_vec() } else { [json_path, &paths].concat() };
         self.fields.only(&both, &json_path, jsonata);
         true
     }
@@ -160,14 +138,12 @@ impl StateReader<'_, '_> {
         };
         if self.fields.get("Next").is_some() {
             if end {
-                self.fields
-                    .here("There should only be one of the following fields: [Next, End]");
+                self.fields.here("There should only be one of the following fields: [Next, End]");
             }
             return self.target("Next").map(Next::State);
         }
         if !end {
-            self.fields
-                .here("One of the following fields is required: [Next, End]");
+            self.fields.here("One of the following fields is required: [Next, End]");
             return None;
         }
         Some(Next::End)
@@ -181,9 +157,7 @@ impl StateReader<'_, '_> {
 
     fn kind(&mut self, kind: &str) -> Option<Kind> {
         match kind {
-            "Pass" => Some(Kind::Pass {
-                result: self.fields.get("Result").cloned(),
-            }),
+            "Pass" => Some(Kind::Pass { result: self.fields.get("Result").cloned() }),
             "Task" => self.task(),
             "Choice" => self.choice(),
             "Wait" => self.wait(),
@@ -207,10 +181,7 @@ impl StateReader<'_, '_> {
         };
         let express = self.fields.findings.express;
         if express && text.contains(":activity:") {
-            self.fields.wrong(
-                "Resource",
-                "Express state machine does not support Activity ARN",
-            );
+            self.fields.wrong("Resource", "Express state machine does not support Activity ARN");
             return None;
         }
         let resource = match TaskResource::parse(text) {
@@ -223,52 +194,33 @@ impl StateReader<'_, '_> {
         if express && resource.pattern != Pattern::RequestResponse {
             let suffix = resource.history_name().replacen(&resource.action, "", 1);
             // The two blanks before "at" are AWS's.
-            let message =
-                format!("Express state machine does not support '{suffix}' service integration ");
+            let message = format!("Express state machine does not support '{suffix}' service integration ");
             self.fields.wrong("Resource", message);
         }
         if self.fields.object.contains_key("Credentials") {
             let credentials = self.fields.object("Credentials")?;
             if !credentials.contains_key("RoleArn") && !credentials.contains_key("RoleArn.$") {
-                self.fields.wrong(
-                    "Credentials",
-                    "The field 'RoleArn' is required but was missing",
-                );
+                self.fields.wrong("Credentials", "The field 'RoleArn' is required but was missing");
             }
         }
-        let timeout = self
-            .fields
-            .given_number("TimeoutSeconds", 1.0, Some(99_999_999.0));
-        let heartbeat = self
-            .fields
-            .given_number("HeartbeatSeconds", 1.0, Some(99_999_999.0));
-        if let (Some(Given::Literal(timeout)), Some(Given::Literal(heartbeat))) =
-            (&timeout, &heartbeat)
+        let timeout = self.fields.given_number("TimeoutSeconds", 1.0, Some(99_999_999.0));
+        let heartbeat = self.fields.given_number("HeartbeatSeconds", 1.0, Some(99_999_999.0));
+        if let (Some(Given::Literal(timeout)), Some(Given::Literal(heartbeat))) = (&timeout, &heartbeat)
             && heartbeat.as_f64() >= timeout.as_f64()
         {
-            self.fields.wrong(
-                "HeartbeatSeconds",
-                "HeartbeatSeconds must be smaller than TimeoutSeconds",
-            );
+            self.fields.wrong("HeartbeatSeconds", "HeartbeatSeconds must be smaller than TimeoutSeconds");
         }
-        if resource.pattern == Pattern::WaitForTaskToken && timeout.is_none() && heartbeat.is_none()
-        {
+        if resource.pattern == Pattern::WaitForTaskToken && timeout.is_none() && heartbeat.is_none() {
             let location = self.fields.location.clone();
             let message = "The task waits for a token without TimeoutSeconds or HeartbeatSeconds: up to a year";
             self.fields.findings.warn("NO_TIMEOUT", &location, message);
         }
         let credentials = self.fields.template("Credentials");
-        Some(Kind::Task(Box::new(Task {
-            resource: Arc::new(resource),
-            timeout,
-            heartbeat,
-            credentials,
-        })))
+        Some(Kind::Task(Box::new(Task { resource: Arc::new(resource), timeout, heartbeat, credentials })))
     }
 
     fn wait(&mut self) -> Option<Kind> {
-        self.fields
-            .one_of(&["Seconds", "Timestamp", "SecondsPath", "TimestampPath"]);
+        self.fields.one_of(&["Seconds", "Timestamp", "SecondsPath", "TimestampPath"]);
         if self.fields.get("Seconds").is_some() || self.fields.get("SecondsPath").is_some() {
             return self
                 .fields
@@ -276,10 +228,7 @@ impl StateReader<'_, '_> {
                 .map(|given| Kind::Wait(Wait::Seconds(given)));
         }
         if self.fields.get("Timestamp").is_some() {
-            return self
-                .fields
-                .given_timestamp("Timestamp")
-                .map(|given| Kind::Wait(Wait::Timestamp(given)));
+            return self.fields.given_timestamp("Timestamp").map(|given| Kind::Wait(Wait::Timestamp(given)));
         }
         if self.fields.get("TimestampPath").is_some() {
             let path = self.fields.path("TimestampPath")?;
@@ -295,33 +244,20 @@ impl StateReader<'_, '_> {
             return None;
         };
         if branches.is_empty() {
-            self.fields
-                .wrong("Branches", "There must be at least one branch");
+            self.fields.wrong("Branches", "There must be at least one branch");
             return None;
         }
         let mut programs = Vec::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
             let location = format!("{}/Branches[{index}]", self.fields.location);
             let Value::Object(object) = branch else {
-                self.fields
-                    .findings
-                    .schema(&location, "Expected value of type Object");
+                self.fields.findings.schema(&location, "Expected value of type Object");
                 continue;
             };
-            let mut fields = Fields {
-                object,
-                location: location.clone(),
-                language: self.machine,
-                findings: self.fields.findings,
-            };
+            let mut fields =
+                Fields { object, location: location.clone(), language: self.machine, findings: self.fields.findings };
             fields.only(&["StartAt", "States"], &[], &[]);
-            programs.extend(program(
-                object,
-                &location,
-                self.machine,
-                self.depth + 1,
-                self.fields.findings,
-            ));
+            programs.extend(program(object, &location, self.machine, self.depth + 1, self.fields.findings));
         }
         (programs.len() == branches.len()).then_some(Kind::Parallel { branches: programs })
     }
