@@ -149,3 +149,15 @@ fn the_tasker_gives_up_before_its_rows_are_given_up() {
     // The reconciler declares an unsent row dead after 45 s at the earliest.
     assert!(timeout <= 30);
 }
+
+#[test]
+fn the_readme_names_every_error_and_every_field() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    for error in statement::error_names() {
+        let name = error.name.strip_prefix("Redshift.").unwrap_or(error.name);
+        assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
+    }
+    for field in statement::request::EXECUTE_FIELDS {
+        assert!(readme.contains(&format!("`{field}`")), "{field} is not in the README");
+    }
+}
