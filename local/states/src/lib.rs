@@ -47,6 +47,13 @@ impl ApiError {
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), status: 400, message: message.into(), extra: Map::new() }
     }
+
+    /// With one further member in the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 /// Where unique identifiers come from: execution names, task tokens, map runs, `States.UUID`, jitter.

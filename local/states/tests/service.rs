@@ -31,7 +31,7 @@ fn creating_twice_is_the_same_machine_or_refused() {
             "StateMachineTypeNotSupported",
         ),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "SWIFT" }), "ValidationException"),
-        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "publish": true }), "ValidationException"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "versionDescription": "d" }), "ValidationException"),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "colour": "red" }), "ValidationException"),
     ];
     for (body, code) in cases {
@@ -135,7 +135,7 @@ fn executions_are_listed_newest_first_and_by_status() {
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     let mut h = Harness::new();
-    for operation in ["CreateActivity", "StartSyncExecution", "TestState", "PublishStateMachineVersion", "Nonsense"] {
+    for operation in ["CreateActivity", "StartSyncExecution", "TestState", "TagResource", "UpdateMapRun", "Nonsense"] {
         let error = h.call(operation, json!({})).unwrap_err();
         assert!(error.message.contains(operation), "{error}");
     }
@@ -429,7 +429,7 @@ fn a_result_writer_puts_the_children_s_records_into_files() {
         let mut files = std::collections::BTreeMap::new();
         for _ in 0..3 {
             let call = h.next_call();
-            assert_eq!((call.resource.service.as_str(), call.resource.action.as_str()), ("aws-sdk:s3", "putObject"));
+            assert_eq!((call.resource.service.as_str(), call.resource.action.as_str()), ("s3", "putObject"));
             assert_eq!(call.request["Bucket"], "b");
             let key = text(&call.request["Key"]);
             files.insert(key.rsplit('/').next().unwrap().to_owned(), text(&call.request["Body"]));

@@ -78,6 +78,16 @@ impl<'a> Fields<'a, '_> {
         }
     }
 
+    /// A text that is one of a few.
+    pub(super) fn choice(&mut self, field: &str, values: &[&str]) -> Option<&'a str> {
+        let text = self.text(field)?;
+        if values.contains(&text) {
+            return Some(text);
+        }
+        self.wrong(field, format!("Value is not one of: [{}]", values.join(", ")));
+        None
+    }
+
     pub(super) fn object(&mut self, field: &str) -> Option<&'a Map<String, Value>> {
         match self.object.get(field)? {
             Value::Object(object) => Some(object),

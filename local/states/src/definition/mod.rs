@@ -171,7 +171,8 @@ pub(crate) struct Batcher {
 
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub resource: Arc<TaskResource>,
+    /// `None`: the results are transformed and stay the state's.
+    pub resource: Option<Arc<TaskResource>>,
     pub config: Value,
     pub arguments: Template,
 }

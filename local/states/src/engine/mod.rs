@@ -8,6 +8,7 @@ mod children;
 mod context;
 mod distributed;
 mod failure;
+mod map_run;
 mod nested;
 mod results;
 mod states;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub(crate) use failure::Trouble;
+pub(crate) use map_run::MapRunRecord;
 pub(crate) use task::{Outcome, TokenError};
 use timers::{Timer, TimerKey, Timers, What};
 
@@ -85,6 +87,49 @@ pub(crate) struct Registered {
     pub settings: serde_json::Map<String, Value>,
     /// In order of their start.
     pub executions: Vec<ExecutionId>,
+    /// How often it was updated.
+    pub updates: u64,
+    /// By number. Numbers are never used again.
+    pub versions: BTreeMap<u32, Version>,
+    pub last_version: u32,
+    /// By name.
+    pub aliases: BTreeMap<String, Alias>,
+}
+
+/// A revision that was published under a number.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub revision: Arc<Revision>,
+    /// Milliseconds since 1970.
+    pub created: i64,
+    pub description: Option<String>,
+}
+
+/// Where a name leads executions.
+#[derive(Debug)]
+pub(crate) struct Alias {
+    pub description: Option<String>,
+    pub routes: Vec<Route>,
+    /// Milliseconds since 1970.
+    pub created: i64,
+    pub updated: i64,
+}
+
+/// One version behind an alias.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub version: u32,
+    pub version_arn: Arc<str>,
+    /// In percent.
+    pub weight: u32,
+}
+
+/// What an execution is started of: a machine as it is, a version, or a version by an alias.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub revision: Arc<Revision>,
+    pub version: Option<Arc<str>>,
+    pub alias: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -92,6 +137,9 @@ pub(crate) struct Execution {
     pub arn: Arc<str>,
     pub name: Arc<str>,
     pub revision: Arc<Revision>,
+    /// The ARNs of the version and the alias by which it was started.
+    pub version: Option<Arc<str>>,
+    pub alias: Option<Arc<str>>,
     pub input: Payload,
     pub started: i64,
     pub stopped: Option<i64>,
@@ -103,6 +151,8 @@ pub(crate) struct Execution {
     next_strand: StrandId,
     timeout: Option<TimerKey>,
     pub redrives: Redrives,
+    /// The ARNs of its Map Runs, in order of their start.
+    pub map_runs: Vec<Arc<str>>,
     /// The `.sync` task that started this one.
     started_by: Option<TaskId>,
 }
@@ -210,6 +260,8 @@ pub(crate) struct Engine {
     pub machines: BTreeMap<Arc<str>, Registered>,
     /// Executions by ARN.
     pub by_arn: HashMap<Arc<str>, ExecutionId>,
+    /// Map Runs by ARN.
+    pub map_runs: HashMap<Arc<str>, MapRunRecord>,
 }
 
 impl Engine {
@@ -224,19 +276,21 @@ impl Engine {
             timers: Timers::default(),
             machines: BTreeMap::new(),
             by_arn: HashMap::new(),
+            map_runs: HashMap::new(),
         }
     }
 
     /// Starts an execution; the name is free. It runs when [`Engine::run`] is called.
     pub(crate) fn start(
         &mut self,
-        revision: Arc<Revision>,
+        target: Target,
         name: &str,
         input: Payload,
         started_by: Option<TaskId>,
         nested: bool,
         turn: &mut Turn<'_>,
     ) -> ExecutionId {
+        let Target { revision, version, alias } = target;
         let id = self.executions.len();
         let arn: Arc<str> = self.execution_arn(&revision.name, name).into();
         let mut execution = Execution {
@@ -253,8 +307,11 @@ impl Engine {
             next_strand: 1,
             timeout: None,
             redrives: Redrives::default(),
+            map_runs: Vec::new(),
             started_by,
             revision,
+            version,
+            alias,
         };
         let details = Details::ExecutionStarted { input: input.clone(), role: Arc::clone(&execution.revision.role) };
         execution.history.push(Event { previous: 0, at: turn.now, details });
@@ -389,6 +446,9 @@ impl Engine {
         for strand in strands {
             self.release(id, strand, turn);
         }
+        for run in self.executions[id].map_runs.clone() {
+            self.map_run_ended(&run, "ABORTED", turn.now);
+        }
         let execution = &mut self.executions[id];
         let own = std::mem::take(&mut execution.strands).remove(&0);
         execution.redrives.strand = own.filter(|_| status != Status::Succeeded).map(Box::new);
@@ -473,8 +533,8 @@ impl Engine {
             "detail": {
                 "executionArn": &*execution.arn,
                 "stateMachineArn": &*execution.revision.machine_arn,
-                "stateMachineVersionArn": null,
-                "stateMachineAliasArn": null,
+                "stateMachineVersionArn": execution.version.as_deref(),
+                "stateMachineAliasArn": execution.alias.as_deref(),
                 "name": &*execution.name,
                 "status": execution.status.name(),
                 "startDate": execution.started,

@@ -98,6 +98,14 @@ impl StateReader<'_, '_> {
                 language: fields.language,
                 findings: fields.findings,
             };
+            config.only(
+                &["InputType", "MaxItems", "CSVHeaderLocation", "CSVHeaders", "CSVDelimiter", "ItemsPointer"],
+                &["MaxItemsPath"],
+                &[],
+            );
+            config.choice("InputType", &["JSON", "JSONL", "CSV"]);
+            config.choice("CSVHeaderLocation", &["FIRST_ROW", "GIVEN"]);
+            config.choice("CSVDelimiter", &["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"]);
             max_items = config.given_number("MaxItems", 0.0, Some(100_000_000.0));
         }
         let config = fields.get("ReaderConfig").cloned().unwrap_or_default();
@@ -122,9 +130,23 @@ impl StateReader<'_, '_> {
         let mut fields = self.part("ResultWriter")?;
         fields.only(&["Resource", "WriterConfig"], &["Parameters"], &["Arguments"]);
         let arguments = arguments(&mut fields);
-        let resource = resource(&mut fields);
+        if fields.get("Resource").is_none() && fields.get("WriterConfig").is_none() {
+            fields.here("One of the following fields is required: [Resource, WriterConfig]");
+        }
+        let resource = if fields.get("Resource").is_some() { resource(&mut fields) } else { None };
+        if let Some(config) = fields.object("WriterConfig") {
+            let mut config = Fields {
+                object: config,
+                location: format!("{}/WriterConfig", fields.location),
+                language: fields.language,
+                findings: fields.findings,
+            };
+            config.only(&["Transformation", "OutputType"], &[], &[]);
+            config.choice("Transformation", &["NONE", "COMPACT", "FLATTEN"]);
+            config.choice("OutputType", &["JSON", "JSONL"]);
+        }
         let config = fields.get("WriterConfig").cloned().unwrap_or_default();
-        Some(Writer { resource: resource?, config, arguments })
+        Some(Writer { resource, config, arguments })
     }
 }
 
