@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, checked_arn, checked_name};
 use super::pages::page;
-use crate::definition::{self, Machine, MachineType, Severity};
+use crate::definition::{self, Diagnostic, Machine, MachineType, Severity};
 use crate::engine::{Engine, Registered, Revision, Turn};
-use crate::{ApiError, Diagnostic, intrinsic, timestamp};
+use crate::{ApiError, intrinsic, timestamp};
 
 /// Members that are stored and given back.
 const SETTINGS: [&str; 3] = ["loggingConfiguration", "tracingConfiguration", "encryptionConfiguration"];

@@ -184,7 +184,7 @@ fn request(action: &str, parameters: &Value, bodies: Bodies) -> Result<Request<B
             name => {
                 if let Some((_, key)) = QUERY.iter().find(|(member, _)| *member == name) {
                     let joint = if query.is_empty() { "" } else { "&" };
-                    query.push_str(&format!("{joint}{key}={}", escaped(&shown(value))));
+                    query.push_str(&format!("{joint}{key}={}", escaped(shown(value))));
                 } else if let Some((header, _, kind)) = HEADERS.iter().find(|(_, member, _)| *member == name) {
                     let text = shown(value);
                     let text = if *kind == Kind::Date { http_date(&text).unwrap_or(text) } else { text };
