@@ -164,6 +164,24 @@ fn status_changes_are_events_as_documented() {
 }
 
 #[test]
+fn events_on_the_bus_leave_out_what_does_not_fit() {
+    // 248 KB of input and output together; the input goes first.
+    for (input, output, kept) in
+        [(10, 10, (true, true)), (150_000, 150_000, (false, true)), (10, 255_000, (false, false))]
+    {
+        let state = json!({ "Type": "Pass", "Result": "o".repeat(output), "End": true });
+        let mut h = Harness::new();
+        h.begin(&machine(state), &json!("i".repeat(input)));
+        let detail = &h.status_changes[1]["detail"];
+        let held = |name: &str| detail[name].is_string();
+        let said = |name: &str| detail[name]["included"] == true;
+        assert_eq!((held("input"), held("output")), kept, "{input} {output}");
+        assert_eq!((said("inputDetails"), said("outputDetails")), kept, "{input} {output}");
+        assert_eq!(h.status_changes[0]["detail"]["outputDetails"], Value::Null);
+    }
+}
+
+#[test]
 fn a_day_of_waits_ends_at_once_and_the_same_way_twice() {
     let definition = json!({ "StartAt": "Count", "States": {
         "Count": { "Type": "Pass", "Parameters": { "n.$": "States.MathAdd($.n, 1)", "id.$": "States.UUID()" }, "Next": "Wait" },

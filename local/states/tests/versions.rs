@@ -56,6 +56,8 @@ fn versions_are_numbered_snapshots() {
         assert_eq!(described["stateMachineArn"], *arn);
         let version = (*target != arn).then(|| json!(target));
         assert_eq!(described.get("stateMachineVersionArn"), version.as_ref());
+        let started = &h.history(&execution)[0]["executionStartedEventDetails"];
+        assert_eq!(started.get("stateMachineVersionArn"), version.as_ref());
         let event = h.status_changes.last().unwrap();
         assert_eq!(event["detail"]["stateMachineVersionArn"], version.unwrap_or_default());
     }

@@ -35,6 +35,9 @@ use crate::{Command, Config, Ids, TaskId, timestamp};
 /// An execution has at most this many events (Step Functions quotas).
 const MOST_EVENTS: usize = 25_000;
 
+/// Input and output of an event on the bus, as escaped JSON texts: 248 KB.
+const LONGEST_EVENT_DATA: usize = 248 * 1024;
+
 /// How long after its end an execution can be redriven: 14 days, in milliseconds ("Redriving executions").
 const REDRIVE_PERIOD: i64 = 14 * 24 * 3600 * 1000;
 
@@ -313,7 +316,12 @@ impl Engine {
             version,
             alias,
         };
-        let details = Details::ExecutionStarted { input: input.clone(), role: Arc::clone(&execution.revision.role) };
+        let details = Details::ExecutionStarted {
+            input: input.clone(),
+            role: Arc::clone(&execution.revision.role),
+            version: execution.version.clone(),
+            alias: execution.alias.clone(),
+        };
         execution.history.push(Event { previous: 0, at: turn.now, details });
         let program = Arc::clone(&execution.revision.machine.program);
         execution.strands.insert(0, Strand::new(None, 0, program, input, Variables::default(), 0));
@@ -519,8 +527,13 @@ impl Engine {
     /// The EventBridge event for the execution's present status.
     fn announce(&self, id: ExecutionId, turn: &mut Turn<'_>) {
         let execution = &self.executions[id];
-        let output = execution.output.as_ref().map(Payload::text);
-        let included = json!({ "included": true });
+        let (input, output) = (execution.input.text(), execution.output.as_ref().map(Payload::text));
+        // "Step Functions execution status change events": what does not fit is left out, the input first.
+        let length = |text: &str| serde_json::to_string(text).map_or(usize::MAX, |text| text.len());
+        let output_length = output.map_or(0, length);
+        let output_fits = output_length <= LONGEST_EVENT_DATA;
+        let input_fits = length(input).saturating_add(output_length) <= LONGEST_EVENT_DATA;
+        let included = |fits: bool| json!({ "included": fits });
         let event = json!({
             "version": "0",
             "id": crate::intrinsic::uuid_text(turn.chance()),
@@ -539,10 +552,10 @@ impl Engine {
                 "status": execution.status.name(),
                 "startDate": execution.started,
                 "stopDate": execution.stopped,
-                "input": execution.input.text(),
-                "inputDetails": included,
-                "output": output,
-                "outputDetails": output.map(|_| included.clone()),
+                "input": input_fits.then_some(input),
+                "inputDetails": included(input_fits),
+                "output": output.filter(|_| output_fits),
+                "outputDetails": output.map(|_| included(output_fits)),
                 "error": execution.failed.error.as_deref(),
                 "cause": execution.failed.cause.as_deref(),
                 "redriveCount": execution.redrives.count,

@@ -34,6 +34,14 @@ impl Engine {
         arguments: &Value,
         turn: &mut Turn<'_>,
     ) -> Result<Value, TaskFailure> {
+        let known = ["StateMachineArn", "Name", "TraceHeader", "Input"];
+        let members = arguments.as_object().into_iter().flat_map(Map::keys);
+        if let Some(unknown) = members.into_iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(TaskFailure {
+                error: "States.Runtime".into(),
+                cause: Some(format!("The field '{unknown}' of startExecution is not supported here")),
+            });
+        }
         let mut body = Map::new();
         for (from, to) in [("StateMachineArn", "stateMachineArn"), ("Name", "name"), ("TraceHeader", "traceHeader")] {
             if let Some(value) = arguments.get(from) {
