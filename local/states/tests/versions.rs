@@ -157,6 +157,7 @@ fn aliases_that_make_no_sense_are_refused() {
     update(&mut h, &arn, "b");
     let second = publish(&mut h, &arn);
     let missing = format!("{arn}:9");
+    #[allow(clippy::type_complexity)] // A table.
     let cases: [(&str, &[(&str, u32)], &str); 9] = [
         ("7", &[(&version, 100)], "ValidationException"),
         ("a b", &[(&version, 100)], "ValidationException"),
