@@ -52,7 +52,12 @@ fn recorded_executions_come_out_the_same() {
             continue;
         }
         topic.applicable += 1;
-        let outcome = run(&case);
+        // One case that the runner has no words for must not hide all others.
+        let outcome = std::panic::catch_unwind(|| run(&case)).unwrap_or_else(|_| Outcome {
+            result: Some("the runner panicked".into()),
+            history: case["expected"].get("events").is_some().then(|| Some("the runner panicked".into())),
+            events: Value::Null,
+        });
         topic.results += usize::from(outcome.result.is_none());
         if let Some(history) = &outcome.history {
             topic.with_history += 1;

@@ -35,7 +35,7 @@ const MODELLED: [&str; 13] = [
 ];
 
 /// Headers and the members that they are, of requests and answers. `Metadata` is apart.
-const HEADERS: [(&str, &str, Kind); 33] = [
+const HEADERS: [(&str, &str, Kind); 34] = [
     ("accept-ranges", "AcceptRanges", Kind::Text),
     ("cache-control", "CacheControl", Kind::Text),
     ("content-disposition", "ContentDisposition", Kind::Text),
@@ -62,6 +62,7 @@ const HEADERS: [(&str, &str, Kind); 33] = [
     ("x-amz-checksum-sha256", "ChecksumSHA256", Kind::Text),
     ("x-amz-checksum-type", "ChecksumType", Kind::Text),
     ("x-amz-copy-source", "CopySource", Kind::Text),
+    ("x-amz-expected-bucket-owner", "ExpectedBucketOwner", Kind::Text),
     ("x-amz-metadata-directive", "MetadataDirective", Kind::Text),
     ("x-amz-sdk-checksum-algorithm", "ChecksumAlgorithm", Kind::Text),
     ("x-amz-server-side-encryption", "ServerSideEncryption", Kind::Text),
