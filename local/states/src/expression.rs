@@ -94,7 +94,8 @@ impl Expression {
                 return false;
             }
             let after = after.trim_start();
-            bound |= after.starts_with(":=") || self.is_parameter(at);
+            // `:=`, a parameter, or the name that `#` and `@` bind.
+            bound |= after.starts_with(":=") || self.is_parameter(at) || self.source[..at].ends_with(['#', '@']);
             !after.starts_with('(')
         });
         bound || !free

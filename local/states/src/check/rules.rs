@@ -210,10 +210,36 @@ impl Walk {
             Some(meant) => format!("did you mean '${meant}'?"),
             None => "a state before must have it in its 'Assign'".to_owned(),
         };
-        let at = text.find(&format!("${name}")).map_or(0, |at| text[..at].chars().count());
+        let Some(at) = unquoted(text, name) else {
+            return;
+        };
+        let at = text[..at].chars().count();
         let message = format!("no state assigns the variable '${name}': {hint}");
         self.found.push(warning("UNKNOWN_VARIABLE", pointer.to_owned(), Place::Inside(at), message));
     }
+}
+
+/// Where `$name` stands outside of the strings in an expression, in bytes.
+fn unquoted(text: &str, name: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '$') => {
+                let behind = text[at + 1..].strip_prefix(name);
+                if behind.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')) {
+                    return Some(at);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 type Never = Option<(&'static str, String)>;

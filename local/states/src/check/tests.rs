@@ -177,6 +177,8 @@ fn good_definitions_are_silent() {
                        "Output": "{% ($f := function($v) { $v + 1 }; $map([1..$x], $f) ~> $sum) & $uppercase('a') %}" } }),
         json!({ "A": { "Type": "Pass", "QueryLanguage": "JSONata", "End": true,
                        "Output": "{% $map(['a'], $uppercase) %}" } }),
+        json!({ "A": { "Type": "Pass", "QueryLanguage": "JSONata", "End": true,
+                       "Output": "{% 'costs $money' & $states.input.list#$i.{ 'n': $i } %}" } }),
         json!({ "A": { "Type": "Map", "End": true, "Catch": [{ "ErrorEquals": ["States.ItemReaderFailed"], "Next": "B" }],
                        "ItemProcessor": { "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
                            "StartAt": "I", "States": { "I": { "Type": "Pass", "End": true } } } },

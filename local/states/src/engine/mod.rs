@@ -10,8 +10,10 @@ mod distributed;
 mod failure;
 mod map_run;
 mod nested;
+mod registry;
 mod results;
 mod states;
+mod status_change;
 mod task;
 mod timers;
 
@@ -19,24 +21,22 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) use failure::Trouble;
 pub(crate) use map_run::MapRunRecord;
+pub(crate) use registry::{Alias, Registered, Revision, Route, Target, Version};
 pub(crate) use task::{Outcome, TokenError};
 use timers::{Timer, TimerKey, Timers, What};
 
-use crate::definition::{Machine, Program, State};
+use crate::definition::{Program, State};
 use crate::environment::{Chance, Context, Environment, MOST_COPIED, Variables};
 use crate::history::{Details, Event, Failed};
 use crate::payload::Payload;
-use crate::{Command, Config, Ids, TaskId, timestamp};
+use crate::{Command, Config, Ids, TaskId};
 
 /// An execution has at most this many events (Step Functions quotas).
 const MOST_EVENTS: usize = 25_000;
-
-/// Input and output of an event on the bus, as escaped JSON texts: 248 KB.
-const LONGEST_EVENT_DATA: usize = 248 * 1024;
 
 /// How long after its end an execution can be redriven: 14 days, in milliseconds ("Redriving executions").
 const REDRIVE_PERIOD: i64 = 14 * 24 * 3600 * 1000;
@@ -65,74 +65,6 @@ impl Status {
             Self::Aborted => "ABORTED",
         }
     }
-}
-
-/// A definition as it was when an execution started.
-#[derive(Debug)]
-pub(crate) struct Revision {
-    pub machine_arn: Arc<str>,
-    pub name: Arc<str>,
-    pub definition: Arc<str>,
-    pub role: Arc<str>,
-    pub machine: Arc<Machine>,
-    pub revision_id: String,
-    /// Milliseconds since 1970.
-    pub updated: i64,
-}
-
-/// A registered state machine.
-#[derive(Debug)]
-pub(crate) struct Registered {
-    pub revision: Arc<Revision>,
-    /// Milliseconds since 1970.
-    pub created: i64,
-    /// Configurations that change nothing here but are given back: `loggingConfiguration` and the like.
-    pub settings: serde_json::Map<String, Value>,
-    /// In order of their start.
-    pub executions: Vec<ExecutionId>,
-    /// How often it was updated.
-    pub updates: u64,
-    /// By number. Numbers are never used again.
-    pub versions: BTreeMap<u32, Version>,
-    pub last_version: u32,
-    /// By name.
-    pub aliases: BTreeMap<String, Alias>,
-}
-
-/// A revision that was published under a number.
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub revision: Arc<Revision>,
-    /// Milliseconds since 1970.
-    pub created: i64,
-    pub description: Option<String>,
-}
-
-/// Where a name leads executions.
-#[derive(Debug)]
-pub(crate) struct Alias {
-    pub description: Option<String>,
-    pub routes: Vec<Route>,
-    /// Milliseconds since 1970.
-    pub created: i64,
-    pub updated: i64,
-}
-
-/// One version behind an alias.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    pub version: u32,
-    pub version_arn: Arc<str>,
-    /// In percent.
-    pub weight: u32,
-}
-
-/// What an execution is started of: a machine as it is, a version, or a version by an alias.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub revision: Arc<Revision>,
-    pub version: Option<Arc<str>>,
-    pub alias: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -522,49 +454,6 @@ impl Engine {
             Phase::MapRun(run) => self.drop_map_run(*run, turn),
             Phase::Ready | Phase::Children(_) => {}
         }
-    }
-
-    /// The EventBridge event for the execution's present status.
-    fn announce(&self, id: ExecutionId, turn: &mut Turn<'_>) {
-        let execution = &self.executions[id];
-        let (input, output) = (execution.input.text(), execution.output.as_ref().map(Payload::text));
-        // "Step Functions execution status change events": what does not fit is left out, the input first.
-        let length = |text: &str| serde_json::to_string(text).map_or(usize::MAX, |text| text.len());
-        let output_length = output.map_or(0, length);
-        let output_fits = output_length <= LONGEST_EVENT_DATA;
-        let input_fits = length(input).saturating_add(output_length) <= LONGEST_EVENT_DATA;
-        let included = |fits: bool| json!({ "included": fits });
-        let event = json!({
-            "version": "0",
-            "id": crate::intrinsic::uuid_text(turn.chance()),
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
-            "account": self.config.account,
-            "time": timestamp::text_in_seconds(turn.now),
-            "region": self.config.region,
-            "resources": [&*execution.arn],
-            "detail": {
-                "executionArn": &*execution.arn,
-                "stateMachineArn": &*execution.revision.machine_arn,
-                "stateMachineVersionArn": execution.version.as_deref(),
-                "stateMachineAliasArn": execution.alias.as_deref(),
-                "name": &*execution.name,
-                "status": execution.status.name(),
-                "startDate": execution.started,
-                "stopDate": execution.stopped,
-                "input": input_fits.then_some(input),
-                "inputDetails": included(input_fits),
-                "output": output.filter(|_| output_fits),
-                "outputDetails": output.map(|_| included(output_fits)),
-                "error": execution.failed.error.as_deref(),
-                "cause": execution.failed.cause.as_deref(),
-                "redriveCount": execution.redrives.count,
-                "redriveDate": execution.redrives.at,
-                "redriveStatus": execution.redrive_status(turn.now).0,
-                "redriveStatusReason": execution.redrive_status(turn.now).1,
-            },
-        });
-        turn.commands.push(Command::StatusChange(event));
     }
 }
 
