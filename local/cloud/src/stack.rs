@@ -28,7 +28,7 @@ use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::s3::Buckets;
 use crate::service::Service;
 use crate::sqs::Sqs;
-use crate::stepfunctions::StepFunctions;
+use crate::stepfunctions::{StepFunctions, TaskRunner};
 use crate::template::{self, Inputs, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
@@ -157,26 +157,20 @@ impl Cloud {
             trace: trace.clone(),
         })?;
         let (status_events, mut from_states) = mpsc::unbounded_channel();
+        let s3 = Buckets::new(folder.join("buckets"), &region)?;
+        let tasks = Arc::new(tasks::Tasks::new(lambda.clone(), s3.clone()));
         let states = StepFunctions::start(
             crate::stepfunctions::Config {
                 partition: PARTITION.into(),
                 region: region.clone(),
                 account: ACCOUNT.into(),
             },
-            Arc::new(tasks::Tasks::new(lambda.clone())),
+            Arc::clone(&tasks) as Arc<dyn TaskRunner>,
             status_events,
         );
         let bus = Bus::start(&region, sqs.clone(), lambda.clone(), faults.clone(), trace.clone());
-        let parts = Parts {
-            identity,
-            dynamodb: DynamoDb::new()?,
-            kms: Kms::new(&region),
-            sqs,
-            s3: Buckets::new(folder.join("buckets"), &region)?,
-            lambda,
-            bus,
-            states,
-        };
+        let parts =
+            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, s3, lambda, bus, states };
         for resource in &model.resources {
             create::create(&parts, resource).await.map_err(|source| Error::Resource {
                 resource: resource.path.clone(),
@@ -228,6 +222,7 @@ impl Cloud {
             ("sqs", Arc::new(parts.sqs.clone())),
             ("events", Arc::new(parts.bus.clone())),
         ]);
+        tasks.connect(&services);
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
             dynamodb: services["dynamodb"].clone(),
