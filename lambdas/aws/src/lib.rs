@@ -7,6 +7,7 @@ pub mod configuration;
 mod data_api;
 mod failure;
 mod item;
+pub mod objects;
 mod queue;
 mod responses;
 mod rows;
@@ -16,4 +17,4 @@ pub mod vault;
 
 pub use clients::ports;
 pub use configuration::{Configuration, Services};
-pub use runtime::{Invocation, RunError, execute, exit_code, serve};
+pub use runtime::{Invocation, Raise, RunError, execute, exit_code, serve};

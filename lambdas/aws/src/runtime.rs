@@ -33,17 +33,35 @@ pub enum RunError {
     Runtime(lambda_runtime::Error),
 }
 
-/// The error of an invocation; its name becomes Lambda's errorType, which ASL matches.
-struct Raised(Error);
+/// An error that a function may raise.
+pub trait Raise: fmt::Display {
+    /// Its stable name, which ASL matches.
+    fn name(&self) -> &'static str;
+    /// Whether trying again unchanged makes sense.
+    fn transient(&self) -> bool;
+}
 
-impl fmt::Debug for Raised {
+impl Raise for Error {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn transient(&self) -> bool {
+        self.transient()
+    }
+}
+
+/// The error of an invocation; its name becomes Lambda's errorType.
+struct Raised<E>(E);
+
+impl<E: Raise> fmt::Debug for Raised<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name())
     }
 }
 
-impl From<Raised> for Diagnostic {
-    fn from(raised: Raised) -> Self {
+impl<E: Raise> From<Raised<E>> for Diagnostic {
+    fn from(raised: Raised<E>) -> Self {
         Self { error_type: raised.0.name().to_owned(), error_message: raised.0.to_string() }
     }
 }
@@ -52,10 +70,11 @@ impl From<Raised> for Diagnostic {
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve<H, F>(handler: H) -> Result<(), RunError>
+pub async fn serve<H, F, E>(handler: H) -> Result<(), RunError>
 where
     H: Fn(Value, Invocation) -> F,
-    F: Future<Output = Result<Value, Error>>,
+    F: Future<Output = Result<Value, E>>,
+    E: Raise,
 {
     // The runtime crate panics where one is missing.
     let needed = [
@@ -91,7 +110,16 @@ where
 fn start_log() {
     let level =
         std::env::var("LOG_LEVEL").ok().and_then(|text| text.parse::<LevelFilter>().ok()).unwrap_or(LevelFilter::INFO);
-    let ours = ["statement", "aws", "tasker_function", "completion_function", "reconciler_function"];
+    let ours = [
+        "statement",
+        "aws",
+        "tasker_function",
+        "completion_function",
+        "reconciler_function",
+        "collector_function",
+        "planner_function",
+        "reporter_function",
+    ];
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_targets(ours.map(|name| (name, level)))
