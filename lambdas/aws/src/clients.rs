@@ -187,3 +187,9 @@ pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) ->
         clock: Arc::new(SystemClock),
     }
 }
+
+/// The Data API alone, for a function that only reads results.
+#[must_use]
+pub fn redshift_data(clients: Arc<Clients>) -> Arc<dyn statement::ports::DataApi> {
+    Arc::new(data_api::RedshiftData { clients })
+}

@@ -32,6 +32,15 @@ impl<L: Fn(&str) -> Option<String>> Configuration<L> {
         Self { lookup, problems: Vec::new() }
     }
 
+    /// The values of these keys, all of which are needed.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with all that are missing.
+    pub fn named<const N: usize>(mut self, keys: [&str; N]) -> Result<[String; N], Error> {
+        let values = keys.map(|key| self.required(key));
+        self.done(values)
+    }
+
     fn optional(&self, key: &str) -> Option<String> {
         (self.lookup)(key).filter(|value| !value.is_empty())
     }

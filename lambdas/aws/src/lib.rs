@@ -9,12 +9,14 @@ mod failure;
 mod item;
 pub mod objects;
 mod queue;
+mod refusal;
 mod responses;
 mod rows;
 mod runtime;
 mod tasks;
 pub mod vault;
 
-pub use clients::ports;
+pub use clients::{ports, redshift_data};
 pub use configuration::{Configuration, Services};
+pub use refusal::Refusal;
 pub use runtime::{Invocation, Raise, RunError, execute, exit_code, serve};
