@@ -86,7 +86,10 @@ pub struct Limits {
     pub token_retention: Duration,
     /// Longest life of a session: 24 h.
     pub session_life: Duration,
-    /// Rows in one answer of ListStatements when MaxResults is absent: 100.
+    /// Requests with WaitTimeSeconds that may wait for one statement at a time. The limit exists
+    /// (ActiveWaitingRequestsExceededException), its number is not documented; ours: 10.
+    pub waiting_requests: usize,
+    /// Rows in one answer of ListStatements and ListSessions when MaxResults is absent: 100.
     pub list_page: usize,
 }
 
@@ -105,6 +108,7 @@ impl Default for Limits {
             retention: Duration::from_secs(24 * 3600),
             token_retention: Duration::from_secs(8 * 3600),
             session_life: Duration::from_secs(24 * 3600),
+            waiting_requests: 10,
             list_page: 100,
         }
     }

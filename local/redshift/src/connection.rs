@@ -56,6 +56,15 @@ impl Connection {
         Ok(Self { client, pid: i64::from(pid), context: dialect::Context::default() })
     }
 
+    /// Asks the catalog; not a user's statement.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        self.client.query(sql, values).await
+    }
+
     /// What cancels the running statement.
     pub(crate) fn cancel_token(&self) -> tokio_postgres::CancelToken {
         self.client.cancel_token()

@@ -15,12 +15,14 @@ mod event;
 mod faults;
 mod input;
 mod list;
+mod metadata;
 mod result;
 mod run;
 mod service;
 mod session;
 mod statement;
 mod submit;
+mod waiting;
 
 pub use config::{Caller, Clock, Config, Limits, Target, system_clock};
 pub use faults::{Faults, Hold, Throttle};
@@ -90,6 +92,15 @@ impl ApiError {
             "ActiveSessionsExceededException",
             400,
             format!("Active sessions exceeded the allowed quota ({limit})."),
+        )
+    }
+
+    /// 400: more requests with WaitTimeSeconds for one statement than the service takes.
+    pub(crate) fn waiting_requests(limit: usize) -> Self {
+        Self::new(
+            "ActiveWaitingRequestsExceededException",
+            400,
+            format!("Active waiting requests for the statement exceeded the allowed quota ({limit})."),
         )
     }
 

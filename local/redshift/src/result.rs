@@ -81,6 +81,21 @@ impl Column {
     }
 }
 
+/// A column as DescribeTable shows it: the driver's catalog knows its size and not, as a result does, its label, whether
+/// it is signed and whether its text is case-sensitive (guide, "To describe a table", the sample answer).
+pub(crate) fn described_column(name: &str, ty: &Type, modifier: i32, origin: &Origin) -> Value {
+    let shape = shape(ty, modifier);
+    let mut column = json!({
+        "isCaseSensitive": false, "isCurrency": false, "isSigned": false, "length": shape.precision, "name": name,
+        "nullable": i32::from(!origin.not_null), "precision": shape.precision, "scale": shape.scale,
+        "schemaName": origin.schema, "tableName": origin.table, "typeName": shape.name,
+    });
+    if let Some(default) = &origin.default {
+        column["columnDefault"] = json!(default);
+    }
+    column
+}
+
 /// What a type looks like from outside. Precision and scale follow Redshift's JDBC driver, which the service uses.
 struct Shape {
     name: String,

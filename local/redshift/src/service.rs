@@ -113,16 +113,26 @@ impl DataApi {
         inner.faults.check(operation)?;
         match operation {
             "ExecuteStatement" | "BatchExecuteStatement" => {
-                let (id, answer) = inner.submit(operation, caller, &body)?;
+                let (id, answer, wait) = inner.submit(operation, caller, &body)?;
                 if inner.faults.ends_before_answer() {
                     self.wait(&id).await?;
                 }
-                Ok(answer)
+                if wait.is_none() {
+                    return Ok(answer);
+                }
+                // The operations that submit do not have the error of too many waiting requests.
+                inner.wait_for_end(caller, &id, wait, usize::MAX).await?;
+                Ok(inner.state().statements.get(&id).map_or(answer, Statement::submitted_and_waited))
             }
-            "DescribeStatement" => inner.describe(caller, &body),
+            "DescribeStatement" => inner.describe(caller, &body).await,
             "CancelStatement" => inner.cancel(caller, &body),
-            "GetStatementResult" | "GetStatementResultV2" => inner.result(operation, caller, &body),
+            "GetStatementResult" | "GetStatementResultV2" => inner.result(operation, caller, &body).await,
             "ListStatements" => inner.list(caller, &body),
+            "ListSessions" => inner.list_sessions(caller, &body),
+            "ListDatabases" => inner.list_databases(caller, &body).await,
+            "ListSchemas" => inner.list_schemas(caller, &body).await,
+            "ListTables" => inner.list_tables(caller, &body).await,
+            "DescribeTable" => inner.describe_table(caller, &body).await,
             other => Err(ApiError::unknown_operation(other)),
         }
     }
@@ -193,6 +203,14 @@ impl Inner {
             state.sessions.retain(|_, session| !session.forgotten(now, limits.retention));
         }
         state
+    }
+
+    /// The databases of a target.
+    pub(crate) fn databases_of(&self, target: usize) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.databases.keys().filter(|(of, _)| *of == target).map(|(_, name)| name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// A new Redshift query id.

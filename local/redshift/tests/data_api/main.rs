@@ -5,7 +5,9 @@
 mod batches;
 mod cancel;
 mod lists;
+mod metadata;
 mod model;
+mod polling;
 mod results;
 mod rules;
 mod sessions;
