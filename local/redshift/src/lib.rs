@@ -16,6 +16,7 @@ mod faults;
 mod input;
 mod list;
 mod metadata;
+mod rates;
 mod result;
 mod run;
 mod service;
@@ -24,8 +25,9 @@ mod statement;
 mod submit;
 mod waiting;
 
-pub use config::{Caller, Clock, Config, Limits, Target, system_clock};
+pub use config::{Caller, Clock, Config, Limits, Logins, Secret, Target, system_clock};
 pub use faults::{Faults, Hold, Throttle};
+pub use rates::Rates;
 pub use service::DataApi;
 
 use serde_json::{Map, Value, json};

@@ -110,7 +110,7 @@ impl DataApi {
     /// [`ApiError`], as the service answers; a failing SQL statement is none.
     pub async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
         let inner = &self.inner;
-        inner.faults.check(operation)?;
+        inner.faults.check(operation, inner.now())?;
         match operation {
             "ExecuteStatement" | "BatchExecuteStatement" => {
                 let (id, answer, wait) = inner.submit(operation, caller, &body)?;
@@ -293,6 +293,11 @@ impl Inner {
         match open().await {
             // invalid_authorization_specification: the role does not exist.
             Err(error) if error.code().is_some_and(|code| code.code() == "28000") => {
+                // An IAM identity gets its user with its first login; any other user must be there.
+                let iam = place.db_user.starts_with("IAM:") || place.db_user.starts_with("IAMR:");
+                if !iam && !self.config.logins.has_user(&place.db_user) {
+                    return Err(format!("FATAL: password authentication failed for user \"{}\"", place.db_user));
+                }
                 self.server.ensure_user(&place.db_user).await.map_err(shown)?;
                 open().await.map_err(|error| shown(error.into()))
             }

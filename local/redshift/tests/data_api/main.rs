@@ -5,9 +5,11 @@
 mod batches;
 mod cancel;
 mod lists;
+mod logins;
 mod metadata;
 mod model;
 mod polling;
+mod rates;
 mod results;
 mod rules;
 mod sessions;

@@ -3,7 +3,7 @@
 use crate::model;
 use chrono::{DateTime, Duration, Utc};
 use redshift::postgres::Server;
-use redshift::{ApiError, Caller, Config, DataApi, Limits, Target};
+use redshift::{ApiError, Caller, Config, DataApi, Limits, Logins, Target};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,16 +37,24 @@ impl Setting {
         Self::with_workgroup(limits, Some("serverless")).await
     }
 
+    pub async fn with_logins(logins: Logins) -> Self {
+        Self::configured(Some("serverless"), |config| config.logins = logins).await
+    }
+
     /// The workgroup with another database, or with one of the same name as the cluster's.
     pub async fn with_workgroup(limits: Limits, workgroup_database: Option<&str>) -> Self {
+        Self::configured(workgroup_database, |config| config.limits = limits).await
+    }
+
+    /// With any other change of the configuration.
+    async fn configured(workgroup_database: Option<&str>, change: impl FnOnce(&mut Config)) -> Self {
         let server =
             SERVER.get_or_init(|| async { Arc::new(Server::start(200).await.expect("a PostgreSQL server")) }).await;
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (sender, events) = mpsc::unbounded_channel();
         let now = Arc::new(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap()));
         let clock = Arc::clone(&now);
-        let config = Config {
-            limits,
+        let mut config = Config {
             clock: Arc::new(move || *clock.lock().unwrap()),
             ..Config::new(
                 vec![
@@ -56,6 +64,7 @@ impl Setting {
                 sender,
             )
         };
+        change(&mut config);
         let api = DataApi::start_on(config, Arc::clone(server)).await.unwrap();
         Self { api, events, database, now }
     }
