@@ -1,5 +1,6 @@
 //! What a local Data API is told at its start. Must never read the environment: the caller decides.
 
+use crate::object::ObjectStore;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,6 +172,8 @@ pub struct Config {
     pub limits: Limits,
     /// Secrets and database users.
     pub logins: Logins,
+    /// The S3 of COPY and UNLOAD; without one they fail and say so.
+    pub objects: Option<Arc<dyn ObjectStore>>,
     /// Time.
     pub clock: Clock,
 }
@@ -186,6 +189,7 @@ impl Config {
             events,
             limits: Limits::default(),
             logins: Logins::default(),
+            objects: None,
             clock: system_clock(),
         }
     }

@@ -7,6 +7,7 @@
 //! names can be described, a caller who sees another role's statement, a database server that outlives its process.
 
 pub mod dialect;
+pub mod object;
 pub mod postgres;
 
 mod config;
@@ -23,6 +24,7 @@ mod service;
 mod session;
 mod statement;
 mod submit;
+mod transfer;
 mod waiting;
 
 pub use config::{Caller, Clock, Config, Limits, Logins, Secret, Target, system_clock};

@@ -9,6 +9,7 @@ use crate::faults::Faults;
 use crate::postgres::{self, Server};
 use crate::session::Session;
 use crate::statement::{Place, Statement, Status};
+use crate::transfer::Site;
 use crate::{ApiError, Error, event};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -276,6 +277,20 @@ impl Inner {
             if self.config.events.send(event::event(&ended)).is_err() {
                 tracing::debug!(statement = id, "nobody listens to status events");
             }
+        }
+    }
+
+    /// The database of a place on the server, and what COPY and UNLOAD need there.
+    pub(crate) fn site<'a>(&'a self, place: &'a Place, query_id: i64, pid: i64) -> Site<'a> {
+        let physical = self.databases.get(&(place.target, place.database.clone()));
+        Site {
+            server: &self.server,
+            physical: physical.map_or(place.database.as_str(), String::as_str),
+            database: &place.database,
+            objects: self.config.objects.as_deref(),
+            now: self.now(),
+            query_id,
+            pid,
         }
     }
 

@@ -29,13 +29,14 @@ mod refusal;
 mod statement;
 mod table;
 mod token;
+pub mod transfer;
 mod types;
 mod utility;
 
 use std::collections::BTreeSet;
 
 pub use bind::{Bound, Marker, Value, bind};
-pub use error::{Error, ServerError, error_text};
+pub use error::{Error, ServerError, compute_error, error_text};
 pub use prelude::{SCHEMA, prelude};
 
 /// What the statement is, as far as the Data API and the transaction logic care.
@@ -59,9 +60,9 @@ pub enum Kind {
     Rollback,
     /// TRUNCATE: Redshift commits the open transaction with it.
     Truncate,
-    /// COPY (refused for now, so never in a [`Translation`]).
+    /// COPY: nothing for PostgreSQL, everything in [`Translation::transfer`].
     Copy,
-    /// UNLOAD (refused for now, so never in a [`Translation`]).
+    /// UNLOAD: the statement is its query, the rest is in [`Translation::transfer`].
     Unload,
     /// SET, SHOW, ANALYZE, VACUUM, EXPLAIN, LOCK, PREPARE, DECLARE, FETCH and the like.
     Utility,
@@ -98,7 +99,7 @@ impl Context {
 }
 
 /// One Redshift statement as PostgreSQL statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
     /// What the statement is.
     pub kind: Kind,
@@ -116,6 +117,8 @@ pub struct Translation {
     pub in_block: bool,
     /// The open transaction is to be committed when the statement has ended well, and the block goes on (TRUNCATE).
     pub commits: bool,
+    /// What a COPY or UNLOAD says, for [`crate::transfer`] to run.
+    pub transfer: Option<transfer::Transfer>,
 }
 
 /// One PostgreSQL statement.

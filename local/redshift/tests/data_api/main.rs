@@ -4,10 +4,12 @@
 
 mod batches;
 mod cancel;
+mod copy;
 mod lists;
 mod logins;
 mod metadata;
 mod model;
+mod objects;
 mod polling;
 mod rates;
 mod results;
@@ -15,3 +17,4 @@ mod rules;
 mod sessions;
 mod setting;
 mod statements;
+mod unload;

@@ -1,7 +1,9 @@
 //! One database server for all tests of this file, a database and a Data API for each test.
 
 use crate::model;
+use crate::objects::Objects;
 use chrono::{DateTime, Duration, Utc};
+use redshift::object::ObjectStore;
 use redshift::postgres::Server;
 use redshift::{ApiError, Caller, Config, DataApi, Limits, Logins, Target};
 use serde_json::{Value, json};
@@ -39,6 +41,13 @@ impl Setting {
 
     pub async fn with_logins(logins: Logins) -> Self {
         Self::configured(Some("serverless"), |config| config.logins = logins).await
+    }
+
+    /// With an S3 of its own that has the buckets `data` and `out`.
+    pub async fn with_objects() -> (Self, Arc<Objects>) {
+        let objects = Arc::new(Objects::default());
+        let given: Arc<dyn ObjectStore> = objects.clone();
+        (Self::configured(Some("serverless"), |config| config.objects = Some(given)).await, objects)
     }
 
     /// The workgroup with another database, or with one of the same name as the cluster's.
