@@ -233,13 +233,15 @@ impl Connection {
         block: bool,
     ) -> Result<(Statement, dialect::Bound), Error> {
         let names: Vec<&str> = request.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        // What the server said before a path was taken for SUPER: if that was wrong too, this is the error.
+        let mut first = None;
         loop {
             let Some(command) = commands.get(index) else {
                 return Err(Error::Server("ERROR: a statement lost its text".to_owned()));
             };
             let bound = dialect::bind(&command.sql, &names)?;
             // A refused preparation runs nothing, but it breaks an open transaction.
-            let guarded = block && !command.lateral_aliases.is_empty();
+            let guarded = block && command.may_read_otherwise();
             if guarded {
                 self.plain("savepoint redshift_alias", request.query_id).await?;
             }
@@ -257,9 +259,12 @@ impl Connection {
                             self.plain("rollback to savepoint redshift_alias", request.query_id).await?;
                         }
                         *commands = dialect::translate(request.sql, &with_alias)?.statements;
+                        if with_alias.super_columns != context.super_columns {
+                            first.get_or_insert_with(|| failure(&error, request.query_id));
+                        }
                         *context = with_alias;
                     }
-                    None => return Err(failure(&error, request.query_id)),
+                    None => return Err(first.unwrap_or_else(|| failure(&error, request.query_id))),
                 },
             }
         }

@@ -78,10 +78,14 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
 
 fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
     let aliases = scope.lateral.take();
-    let mut statements: Vec<Command> =
-        draft.first.into_iter().map(|sql| Command { sql, lateral_aliases: Default::default() }).collect();
+    let paths = scope.paths.take();
+    let mut statements: Vec<Command> = draft
+        .first
+        .into_iter()
+        .map(|sql| Command { sql, lateral_aliases: Default::default(), paths: Default::default() })
+        .collect();
     if let Some(tree) = tree {
-        statements.push(Command { sql: tree.render(), lateral_aliases: aliases });
+        statements.push(Command { sql: tree.render(), lateral_aliases: aliases, paths });
     }
     Translation {
         kind: draft.kind,
@@ -244,7 +248,7 @@ fn write(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
         return Err(Error::near(&nodes.get(at + taken).map(|node| node.text.clone()).unwrap_or_default()));
     }
     let mut rest = nodes.split_off(at + taken);
-    query::relations(&mut rest)?;
+    query::relations(&mut rest, scope)?;
     expression::rewrite(&mut rest, scope)?;
     nodes.append(&mut rest);
     Ok(Draft::new(Kind::Dml).on(target))

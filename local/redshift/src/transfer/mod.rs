@@ -15,6 +15,7 @@ mod unload;
 mod writer;
 
 pub(crate) use field::Column;
+pub(crate) use json::compact;
 pub(crate) use load::copy;
 pub(crate) use unload::prepare as prepare_unload;
 

@@ -259,8 +259,8 @@ async fn json_lines() {
         "{\"n\": 1, \"name\": \"a\", \"data\": {\"k\": 1.50}, \"more\": true}\n{\"name\": {\"x\": [1, 2]}, \"N\": 2}\n";
     let paths = "{\"jsonpaths\": [\"$.n\", \"$['data']['k']\", \"$\"]}";
     for (options, expected) in [
-        ("json 'auto'", json!([[1, "a", "{\"k\": 1.50}"], [null, "{\"x\":[1,2]}", null]])),
-        ("format as json as 'auto ignorecase'", json!([[1, "a", "{\"k\": 1.50}"], [2, "{\"x\":[1,2]}", null]])),
+        ("json 'auto'", json!([[1, "a", "{\"k\":1.50}"], [null, "{\"x\":[1,2]}", null]])),
+        ("format as json as 'auto ignorecase'", json!([[1, "a", "{\"k\":1.50}"], [2, "{\"x\":[1,2]}", null]])),
         ("json 's3://data/paths'", json!([[1, "1.50", "x"], [null, null, "x"]])),
     ] {
         let (s, _) = with(&[("f.json", file), ("paths", paths)], table).await;

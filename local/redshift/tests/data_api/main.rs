@@ -17,4 +17,5 @@ mod rules;
 mod sessions;
 mod setting;
 mod statements;
+mod super_values;
 mod unload;
