@@ -2,7 +2,7 @@
 //!
 //! Pure: reads DescribeExecution's answer, writes text and JSON. Shows nothing that is not in the answer.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::{Map, Value, json};
 
 /// One result set.
@@ -122,9 +122,7 @@ impl ResultSet {
     }
 
     fn to_text(&self) -> String {
-        let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(&self.columns);
+        let mut table = table(&self.columns);
         for row in &self.rows {
             table.add_row(row.iter().map(cell));
         }
@@ -136,6 +134,13 @@ impl ResultSet {
         let rows = self.rows.len();
         format!("{table}\n({rows} {})\n", if rows == 1 { "row" } else { "rows" })
     }
+}
+
+/// An empty table as wide as the terminal, with a line below its header and no other.
+pub fn table<T: Into<comfy_table::Row>>(header: T) -> Table {
+    let mut table = Table::new();
+    table.load_preset("     ──            ").set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
 }
 
 /// NULL is shown as ∅, so that it differs from an empty string.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use cloud::Cloud;
 use cloud::faults::Matching;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::answer::Answer;
+use crate::answer::{Answer, table};
 use crate::execute::print;
 use crate::project::Project;
 use crate::sql::{Ran, statement};
@@ -121,9 +121,7 @@ pub async fn run(project: &Project) -> Result<(), Error> {
 async fn play(project: &Project, cloud: &Cloud) -> Result<Vec<String>, Error> {
     let scenes = scenes();
     let mut wrong = Vec::new();
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["script", "ended", "brought home by", "ms"]);
+    let mut table = table(["script", "ended", "brought home by", "ms"]);
     for (at, scene) in scenes.iter().enumerate() {
         print(&format!("\n{} of {}  {} (scripts/demo/{}.sql)\n", at + 1, scenes.len(), scene.title, scene.script))?;
         let began = Instant::now();

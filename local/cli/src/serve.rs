@@ -44,17 +44,20 @@ async fn introduction(project: &Project, cloud: &Cloud) -> Result<String, Error>
 
 {outputs}
 In another terminal:
-  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
   aws stepfunctions start-execution --state-machine-arn {machine} --input '{input}'
   aws stepfunctions describe-execution --execution-arn EXECUTION_ARN
   aws stepfunctions get-execution-history --execution-arn EXECUTION_ARN
-  aws redshift-data list-statements --status ALL
+  aws redshift-data execute-statement --cluster-identifier {cluster} --database {database} --sql 'select 1'
   aws dynamodb scan --table-name {stack}-statements
 
 Ctrl-C stops it.
 ",
         region = cloud::DEFAULT_REGION,
         stack = crate::project::STACK,
+        cluster = crate::project::CLUSTER,
+        database = crate::project::DATABASE,
     ))
 }
 

@@ -91,7 +91,12 @@ fn stations(row: &Value, execution: &Value) -> Vec<Station> {
         ("row written", "createdAt", String::new()),
         ("submitted", "submittedAt", text("statementId")),
         ("event", "eventAt", text("status")),
-        ("answered", "answeredAt", String::new()),
+        // "gone": the task had ended before, by its time limit or with its execution.
+        (
+            "answered",
+            "answeredAt",
+            if text("answeredAs") == "gone" { "nobody waited any more".into() } else { String::new() },
+        ),
     ]
     .into_iter()
     .filter_map(|(what, name, about)| Some(Station { what, after_ms: number(name)? - began?, about }))
