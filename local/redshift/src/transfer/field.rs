@@ -188,7 +188,7 @@ fn decimal(text: &str, column: &Column, round: bool) -> Result<String, Bad> {
         return Err(digit(1207, text, good, "Decimal"));
     }
     let Some((precision, scale)) = column.decimal() else { return Ok(text.to_owned()) };
-    if whole.trim_start_matches('0').len() > (precision - scale) as usize {
+    if whole.trim_start_matches('0').len() > precision.saturating_sub(scale) as usize {
         return Err(bad(1204, format!("Overflow for NUMERIC({precision},{scale})")));
     }
     let cut = if round { fraction } else { fraction.get(..scale as usize).unwrap_or(fraction) };

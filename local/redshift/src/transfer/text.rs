@@ -68,13 +68,15 @@ impl<'a> Records<'a> {
             self.at += 1;
             self.quoted(quote, field)?;
         }
+        // A carriage return before the line's end is part of it, unless it is escaped.
+        let mut ends_line = false;
         loop {
             let Some(byte) = self.bytes.get(self.at).copied() else { return Ok(true) };
             self.at += 1;
             match byte {
                 b'\n' => {
                     self.line += 1;
-                    if field.last() == Some(&b'\r') && quote.is_none() {
+                    if ends_line {
                         field.pop();
                     }
                     return Ok(true);
@@ -87,9 +89,14 @@ impl<'a> Records<'a> {
                         None => Unreadable { code: 1214, reason: "Delimiter not found" },
                     });
                 }
-                b'\\' if self.format.escape => self.escaped(field),
+                b'\\' if self.format.escape => {
+                    self.escaped(field);
+                    ends_line = false;
+                    continue;
+                }
                 byte => field.push(byte),
             }
+            ends_line = byte == b'\r' && quote.is_none();
         }
     }
 

@@ -330,3 +330,71 @@ fn push(data: &mut Data, column: &Column, cell: &str) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::transfer::{Conversion, TextFormat};
+    use crate::transfer::field::convert;
+    use crate::transfer::moment;
+    use crate::transfer::text::Records;
+    use proptest::prelude::*;
+
+    fn column(ty: Type) -> Column {
+        Column { name: "c".into(), ty, modifier: -1, not_null: false }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_reads_back(
+            rows in prop::collection::vec(prop::collection::vec("[a-c,|\"'\\\\\n\rü ]{0,8}", 2), 1..4),
+            csv: bool,
+            header: bool,
+        ) {
+            let (delimiter, columns) = (b'|', vec![column(Type::VARCHAR), column(Type::VARCHAR)]);
+            let format =
+                UnloadFormat::Text { delimiter, csv, add_quotes: false, escape: !csv, null_as: String::new(), header };
+            let mut file = File::new(&format, &columns).map_err(TestCaseError::fail)?;
+            for row in &rows {
+                let cells: Vec<Option<&str>> = row.iter().map(|cell| Some(cell.as_str())).collect();
+                file.row(&format, &columns, &cells).map_err(TestCaseError::fail)?;
+            }
+            let bytes = file.finish().map_err(TestCaseError::fail)?;
+            let read = TextFormat {
+                delimiter,
+                quote: csv.then_some(b'"'),
+                escape: !csv,
+                remove_quotes: false,
+                ignore_header: usize::from(header),
+                ignore_blank_lines: false,
+            };
+            let found: Vec<Vec<String>> = Records::new(&read, &bytes)
+                .map(|record| {
+                    let fields = record.fields.map_err(|error| TestCaseError::fail(error.reason))?;
+                    Ok(fields.into_iter().map(|field| String::from_utf8_lossy(&field).into_owned()).collect())
+                })
+                .collect::<Result<_, TestCaseError>>()?;
+            prop_assert_eq!(found, rows);
+        }
+
+        #[test]
+        fn no_file_and_no_field_panics(bytes: Vec<u8>, text in "\\PC{0,20}", format in "[YMDHIS24:./ -]{0,16}", flags: [bool; 4]) {
+            let read = TextFormat {
+                delimiter: b'|',
+                quote: flags[0].then_some(b'"'),
+                escape: flags[1],
+                remove_quotes: flags[2],
+                ignore_header: usize::from(flags[3]),
+                ignore_blank_lines: flags[3],
+            };
+            // As many bytes as there are, and no more: the reader gets on.
+            prop_assert!(Records::new(&read, &bytes).count() <= bytes.len() + 1);
+            let _ = moment::by_format(&format, &text);
+            for ty in [Type::INT4, Type::NUMERIC, Type::DATE, Type::TIMESTAMPTZ, Type::BPCHAR, Type::JSONB, Type::BOOL] {
+                let _ = convert(Some(&text), &column(ty), &Conversion { date_format: Some(format.clone()), ..Conversion::default() });
+            }
+        }
+    }
+}
