@@ -127,12 +127,6 @@ impl Cloud {
                 parameters: options.parameters,
             },
         )?;
-        let (data_events, mut from_data_api) = mpsc::unbounded_channel();
-        // The database takes most of the start: everything else happens meanwhile.
-        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
-        let mut starting = JoinSet::new();
-        starting.spawn(DataApi::start(data_api::targets(&model)?, options.region.clone(), data_events));
-
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
             None => {
@@ -143,6 +137,14 @@ impl Cloud {
                 (made.path().to_owned(), Some(made))
             }
         };
+        let s3 = Buckets::new(folder.join("buckets"), &options.region)?;
+        let (data_events, mut from_data_api) = mpsc::unbounded_channel();
+        // The database takes most of the start: everything else happens meanwhile.
+        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
+        let mut starting = JoinSet::new();
+        let (targets, logins) = (data_api::targets(&model)?, data_api::logins(&model)?);
+        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), data_events));
+
         let trace = Trace::default();
         let faults = Faults::default();
         let identity = Identity::new();
@@ -157,7 +159,6 @@ impl Cloud {
             trace: trace.clone(),
         })?;
         let (status_events, mut from_states) = mpsc::unbounded_channel();
-        let s3 = Buckets::new(folder.join("buckets"), &region)?;
         let tasks = Arc::new(tasks::Tasks::new(lambda.clone(), s3.clone()));
         let states = StepFunctions::start(
             crate::stepfunctions::Config {
