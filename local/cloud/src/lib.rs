@@ -20,6 +20,7 @@ pub mod kms;
 pub mod lambda;
 pub mod s3;
 pub mod service;
+pub mod sns;
 pub mod sqs;
 pub mod stack;
 pub mod stepfunctions;

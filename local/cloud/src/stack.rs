@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::dynamodb::DynamoDb;
-use crate::events::Bus;
+use crate::events::{Bus, Receivers};
 use crate::faults::Faults;
 use crate::gateway::{Gateway, Listener, Services};
 use crate::identity::Identity;
@@ -27,6 +27,7 @@ use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::s3::Buckets;
 use crate::service::Service;
+use crate::sns::Sns;
 use crate::sqs::Sqs;
 use crate::stepfunctions::StepFunctions;
 use crate::template::{self, Inputs, Model};
@@ -81,6 +82,7 @@ struct Parts {
     dynamodb: DynamoDb,
     kms: Kms,
     sqs: Sqs,
+    sns: Sns,
     s3: Buckets,
     lambda: Lambda,
     bus: Bus,
@@ -166,12 +168,22 @@ impl Cloud {
             Arc::new(tasks::Tasks::new(lambda.clone())),
             status_events,
         );
-        let bus = Bus::start(&region, sqs.clone(), lambda.clone(), faults.clone(), trace.clone());
+        let outbox = folder.join("outbox");
+        let sns = Sns::new(&region, &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone())?;
+        let executions: Arc<dyn Service> = Arc::new(states.clone());
+        let receivers = Receivers {
+            sqs: sqs.clone(),
+            sns: sns.clone(),
+            lambda: lambda.clone(),
+            states: Arc::downgrade(&executions),
+        };
+        let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
         let parts = Parts {
             identity,
             dynamodb: DynamoDb::new()?,
             kms: Kms::new(&region),
             sqs,
+            sns,
             s3: Buckets::new(folder.join("buckets"), &region)?,
             lambda,
             bus,
@@ -221,12 +233,13 @@ impl Cloud {
             None => return Err(Error::DataApi("was not started".into())),
         };
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
-            ("states", Arc::new(parts.states.clone()) as Arc<dyn Service>),
+            ("states", executions),
             ("dynamodb", Arc::new(parts.dynamodb.clone())),
             ("redshift-data", Arc::new(data_api.clone())),
             ("kms", Arc::new(parts.kms.clone())),
             ("sqs", Arc::new(parts.sqs.clone())),
             ("events", Arc::new(parts.bus.clone())),
+            ("sns", Arc::new(parts.sns.clone())),
         ]);
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
@@ -235,6 +248,7 @@ impl Cloud {
             kms: services["kms"].clone(),
             sqs: services["sqs"].clone(),
             events: services["events"].clone(),
+            sns: services["sns"].clone(),
             lambda: parts.lambda.clone(),
             s3: parts.s3.clone(),
             identity: parts.identity.clone(),
@@ -270,13 +284,18 @@ impl Cloud {
         &self.model
     }
 
-    /// Where buckets and logs are.
+    /// The folder of the e-mails that topics sent, one `.eml` file each, oldest first by name.
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.join("outbox")
+    }
+
+    /// Where buckets, logs and the outbox are.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
     }
 
-    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs` or
-    /// `events`, `operation` the API's name for it.
+    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs`, `sns`
+    /// or `events`, `operation` the API's name for it.
     ///
     /// # Errors
     /// The service's error, or one that names a service that is not there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cloud::dynamodb::DynamoDb;
-use cloud::events::Bus;
+use cloud::events::{Bus, Receivers};
 use cloud::faults::Faults;
 use cloud::gateway::{Gateway, Listener, Services};
 use cloud::identity::Identity;
@@ -14,6 +14,7 @@ use cloud::kms::Kms;
 use cloud::lambda::{Config, Lambda};
 use cloud::s3::Buckets;
 use cloud::service::Service;
+use cloud::sns::Sns;
 use cloud::sqs::Sqs;
 use cloud::trace::{Trace, What};
 use cloud::{ApiError, Caller};
@@ -66,14 +67,20 @@ impl Stand {
         lambda.create_function("f", &function).unwrap();
         let s3 = Buckets::new(folder.path().join("buckets"), "us-east-1").unwrap();
         s3.create_bucket("bucket", &json!({})).await.unwrap();
-        let bus = Bus::start("us-east-1", sqs.clone(), lambda.clone(), Faults::default(), trace.clone());
+        let outbox = folder.path().join("outbox");
+        let sns = Sns::new("us-east-1", &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone()).unwrap();
+        let states: Arc<dyn Service> = Arc::new(Mirror);
+        let receivers =
+            Receivers { sqs: sqs.clone(), sns: sns.clone(), lambda: lambda.clone(), states: Arc::downgrade(&states) };
+        let bus = Bus::start("us-east-1", receivers, Faults::default(), trace.clone());
         let gateway = listener.serve(Services {
-            states: Arc::new(Mirror),
+            states,
             dynamodb: Arc::new(DynamoDb::new().unwrap()),
             redshift_data: Arc::new(Mirror),
             kms: Arc::new(Kms::new("us-east-1")),
             sqs: Arc::new(sqs),
             events: Arc::new(bus),
+            sns: Arc::new(sns),
             lambda,
             s3: s3.clone(),
             identity: identity.clone(),
@@ -140,7 +147,7 @@ async fn targets_reach_their_service() {
         ("DynamoDB_20120810.CreateBackup", 501, Some("NotImplemented")),
         ("AmazonSQS.TagQueue", 501, Some("NotImplemented")),
         ("TrentService.Sign", 501, Some("NotImplemented")),
-        ("AWSEvents.PutRule", 501, Some("NotImplemented")),
+        ("AWSEvents.CreateArchive", 501, Some("NotImplemented")),
         ("secretsmanager.GetSecretValue", 501, Some("NotImplemented")),
     ] {
         let (response, body) = stand.call(target, json!({})).await;
@@ -172,11 +179,43 @@ async fn what_clients_of_some_services_look_for() {
     assert_eq!(response.body(), r#"{"TableNames":[]}"#);
     assert_eq!(header(&response, "x-amz-crc32"), "1315925753");
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-    let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=1").await;
+    let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=2011-06-15").await;
     assert_eq!(texts(&who, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
-    let other = stand.send(Method::POST, "/", &form, "Action=ListTopics&Version=1").await;
+    let other = stand.send(Method::POST, "/", &form, "Action=ListStacks&Version=2010-05-15").await;
     assert_eq!(other.status(), 501);
-    assert!(texts(&other, "Message")[0].contains("ListTopics"));
+    assert!(texts(&other, "Message")[0].contains("ListStacks of the API version 2010-05-15"));
+}
+
+#[tokio::test]
+async fn topics_in_the_query_protocol() {
+    let stand = Stand::new().await;
+    let ask = async |form: &str| {
+        let kind = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        stand.send(Method::POST, "/", &kind, format!("{form}&Version=2010-03-31")).await
+    };
+    let made = ask("Action=CreateTopic&Name=t&Attributes.entry.1.key=DisplayName&Attributes.entry.1.value=a%26b").await;
+    assert_eq!(texts(&made, "TopicArn"), ["arn:aws:sns:us-east-1:000000000000:t"]);
+    assert!(String::from_utf8_lossy(made.body()).starts_with("<CreateTopicResponse xmlns=\"http://sns.amazonaws.com/"));
+    let topic = "TopicArn=arn%3Aaws%3Asns%3Aus-east-1%3A000000000000%3At";
+    let queue = "arn%3Aaws%3Asqs%3Aus-east-1%3A000000000000%3Aq";
+    let raw = "Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true";
+    let form = format!("Action=Subscribe&{topic}&Protocol=sqs&Endpoint={queue}&ReturnSubscriptionArn=true&{raw}");
+    assert_eq!(texts(&ask(&form).await, "SubscriptionArn").len(), 1);
+    let attributes = ask(&format!("Action=GetTopicAttributes&{topic}")).await;
+    let body = String::from_utf8_lossy(attributes.body()).into_owned();
+    assert!(body.contains("<entry><key>DisplayName</key><value>a&amp;b</value></entry>"), "{body}");
+    let attribute = "MessageAttributes.entry.1";
+    let number = format!("{attribute}.Name=n&{attribute}.Value.DataType=Number&{attribute}.Value.StringValue=5");
+    let form = format!("Action=Publish&{topic}&Message=hello+world&{number}");
+    assert_eq!(texts(&ask(&form).await, "MessageId").len(), 1);
+    let body = json!({"QueueUrl": format!("{}/000000000000/q", stand.endpoint), "MessageAttributeNames": ["All"]});
+    let (_, received) = stand.call("AmazonSQS.ReceiveMessage", body).await;
+    assert_eq!(received["Messages"][0]["Body"], "hello world");
+    assert_eq!(received["Messages"][0]["MessageAttributes"]["n"]["StringValue"], "5");
+    let refused = ask(&format!("Action=Publish&{topic}&Message=")).await;
+    assert_eq!((refused.status().as_u16(), texts(&refused, "Code")), (400, vec!["InvalidParameter".to_owned()]));
+    let none = ask("Action=GetTopicAttributes&TopicArn=none").await;
+    assert_eq!((none.status().as_u16(), texts(&none, "Code")), (404, vec!["NotFound".to_owned()]));
 }
 
 #[tokio::test]

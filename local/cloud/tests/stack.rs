@@ -167,6 +167,23 @@ async fn a_function_sees_the_template_s_environment_and_calls_as_its_role() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_execution_is_a_mail_in_the_outbox() {
+    let cloud = start().await;
+    let mut trace = cloud.trace();
+    let ended = run(&cloud, json!({"fail": "Colour.Wrong"})).await;
+    let mailed = until(&mut trace, "an e-mail", |what| matches!(what, What::Mailed { .. })).await;
+    let What::Mailed { to, subject, file } = mailed else { panic!("another kind") };
+    assert_eq!((to.as_str(), subject.as_str()), ("night@watch.example", "AWS Notification Message"));
+    let mail = std::fs::read_to_string(cloud.outbox().join(file)).unwrap();
+    assert!(mail.starts_with("From: \"Night run\" <"), "{mail}");
+    let name = ended["name"].as_str().unwrap();
+    assert!(mail.contains(&format!("\n\n\"Execution {name} ended as FAILED.\"\n")), "{mail}");
+    let listed = cloud.call("sns", "ListSubscriptions", json!({})).await.unwrap();
+    assert_eq!(listed["Subscriptions"].as_array().unwrap().len(), 2);
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schedule_can_be_fired_by_hand() {
     let cloud = start().await;
     let mut trace = cloud.trace();
@@ -214,8 +231,8 @@ async fn outputs_objects_and_services_are_at_hand() {
     cloud.put_object("wired-bucket", "a/b.sql", b"select 1").await.unwrap();
     assert_eq!(cloud.get_object("wired-bucket", "a/b.sql").await.unwrap(), "select 1");
     assert_eq!(cloud.get_object("wired-bucket", "none").await.unwrap_err().code, "NoSuchKey");
-    let error = cloud.call("sns", "Publish", json!({})).await.unwrap_err();
-    assert_eq!(error.message, "sns: Publish is not implemented by the local cloud");
+    let error = cloud.call("ses", "SendEmail", json!({})).await.unwrap_err();
+    assert_eq!(error.message, "ses: SendEmail is not implemented by the local cloud");
     let error = cloud.call("redshift-data", "ListStatements", json!({})).await.unwrap_err();
     assert!(error.message.contains("REDSHIFT_CLUSTER"), "{error}");
     let folder = cloud.folder().to_owned();
