@@ -101,6 +101,9 @@ pub async fn settle(ports: &Ports, settings: &Settings, mut report: Report<'_>) 
         };
         let now = ports.clock.now();
         let mut closed = row.ended(&ending, report.statement_id, now);
+        if report.event.is_some() {
+            closed.event_at = closed.event_at.or(Some(now));
+        }
         if let Some(how) = how {
             closed = closed.answered(how, now);
         }

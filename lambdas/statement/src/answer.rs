@@ -392,7 +392,6 @@ impl Row {
             row.ended_at = Some(now);
         }
         row.statement_id = row.statement_id.or_else(|| statement_id.filter(|id| !id.is_empty()).map(str::to_owned));
-        row.event_at = row.event_at.or(Some(now));
         row.rows = ending.rows;
         row.bytes = ending.bytes;
         row.duration_ns = ending.duration_ns;

@@ -1,1 +1,123 @@
-fn main() {}
+//! The command `tasker`: the whole system on one machine, from the same templates, state machines and functions
+//! that run on AWS.
+//!
+//! This file reads the command line and turns results into exit codes: 0 for success, 1 for a statement, an
+//! execution or a machine that failed, 2 for bad usage. It decides nothing else.
+
+mod answer;
+mod demo;
+mod execute;
+mod project;
+mod serve;
+mod sql;
+mod way;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// SQL on Amazon Redshift, orchestrated by Step Functions through callbacks.
+#[derive(Debug, Parser)]
+#[command(name = "tasker", version, about, max_term_width = 110)]
+struct Arguments {
+    /// The folder with infra/ and statemachines/; found from the current folder upwards when not given.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    project: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run SQL through statement.asl.json, the functions and the database, callback included.
+    Sql(sql::Arguments),
+    /// Run any state machine of statemachines/.
+    Execute(execute::Arguments),
+    /// Keep the stack up; print its endpoints and how to use them.
+    Serve(serve::Arguments),
+    /// Play one function on the Lambda Runtime API.
+    Lambda {
+        /// tasker-function, completion-function or reconciler-function.
+        name: String,
+    },
+    /// Show the whole system at work: what succeeds, what fails, what is cancelled, what comes home late.
+    Demo,
+}
+
+/// How a command ended, when not well.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The command line asks for something that is not there or does not fit.
+    #[error("{0}")]
+    Usage(String),
+    /// The local stack could not be started or used.
+    #[error(transparent)]
+    Cloud(#[from] cloud::Error),
+    /// A service of the local stack refused a call.
+    #[error(transparent)]
+    Api(#[from] cloud::ApiError),
+    /// The machine refused.
+    #[error("{0}: {1}")]
+    Machine(String, std::io::Error),
+    /// A function could not run.
+    #[error("{0}")]
+    Function(String),
+    /// The statement or execution failed; everything about it has been printed.
+    #[error("failed")]
+    Failed,
+}
+
+impl Error {
+    fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+    }
+}
+
+fn main() -> ExitCode {
+    // clap exits with 2 by itself on a command line that it cannot read.
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("tasker: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Error> {
+    if let Command::Lambda { name } = &arguments.command {
+        return play(name);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Machine("starting the runtime".into(), error))?;
+    let project = project::Project::find(arguments.project)?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Sql(arguments) => sql::run(&project, arguments).await,
+            Command::Execute(arguments) => execute::run(&project, arguments).await,
+            Command::Serve(arguments) => serve::run(&project, arguments).await,
+            Command::Demo => demo::run(&project).await,
+            Command::Lambda { .. } => Ok(()),
+        }
+    })
+}
+
+/// The functions that this executable can play; the names are those of their own programs.
+fn play(name: &str) -> Result<(), Error> {
+    let played = match name {
+        "tasker-function" => tasker_function::run(),
+        "completion-function" => completion_function::run(),
+        "reconciler-function" => reconciler_function::run(),
+        other => {
+            return Err(Error::Usage(format!(
+                "there is no function {other:?}; there are tasker-function, completion-function and reconciler-function"
+            )));
+        }
+    };
+    played.map_err(|error| Error::Function(format!("{name}: {error}")))
+}

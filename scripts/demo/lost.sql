@@ -1,0 +1,2 @@
+-- Ends well, but its completion event never arrives.
+SELECT COUNT(*) AS customers FROM customers;
