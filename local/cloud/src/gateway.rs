@@ -153,7 +153,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     let form = text("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if let Some(target) = target {
         json(&services, caller, &target, request).await
-    } else if request.uri().path().starts_with("/2015-03-31/functions") {
+    } else if lambda::is_path(request.uri().path()) {
         rest(&services, caller, request).await
     } else if form && request.uri().path() == "/" {
         query(&services, caller, request).await

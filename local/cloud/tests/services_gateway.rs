@@ -145,7 +145,7 @@ async fn targets_reach_their_service() {
         ("AWSEvents.ListRules", 200, None),
         ("AWSStepFunctions.Refuse", 400, Some("Refused")),
         ("DynamoDB_20120810.CreateBackup", 501, Some("NotImplemented")),
-        ("AmazonSQS.TagQueue", 501, Some("NotImplemented")),
+        ("AmazonSQS.AddPermission", 501, Some("NotImplemented")),
         ("TrentService.Sign", 501, Some("NotImplemented")),
         ("AWSEvents.CreateArchive", 501, Some("NotImplemented")),
         ("secretsmanager.GetSecretValue", 501, Some("NotImplemented")),
@@ -481,4 +481,84 @@ async fn uploads_in_parts() {
     assert_eq!(stand.send(Method::DELETE, &path, &[], "").await.status(), 204);
     let left = std::fs::read_dir(stand.folder.path().join("buckets/.temporary")).unwrap().count();
     assert_eq!(left, 0, "no file of a part is left");
+}
+
+#[tokio::test]
+async fn parts_are_copied_and_listed() {
+    let stand = Stand::new().await;
+    stand.put("from", &[], "0123456789").await;
+    let begun = stand.send(Method::POST, "/bucket/to?uploads", &[], "").await;
+    let id = texts(&begun, "UploadId").pop().unwrap();
+    let copy = async |number: u32, range: &str| {
+        let headers = [("x-amz-copy-source", "/bucket/from"), ("x-amz-copy-source-range", range)];
+        let path = format!("/bucket/to?partNumber={number}&uploadId={id}");
+        stand.send(Method::PUT, &path, if range.is_empty() { &headers[..1] } else { &headers }, "").await
+    };
+    let etag = texts(&copy(1, "bytes=2-4").await, "ETag").pop().unwrap();
+    // MD5 of `234`.
+    assert!(etag.contains("289dff07669d7a23de0ef88d2f7129e7"), "{etag}");
+    assert_eq!(copy(2, "").await.status(), 200);
+    for wrong in ["bytes=5-10", "bytes=4-2", "2-4"] {
+        assert_eq!(texts(&copy(3, wrong).await, "Code"), ["InvalidArgument"], "{wrong}");
+    }
+    let first = stand.send(Method::GET, &format!("/bucket/to?uploadId={id}&max-parts=1"), &[], "").await;
+    assert_eq!((texts(&first, "PartNumber"), texts(&first, "Size")), (vec!["1".to_owned()], vec!["3".to_owned()]));
+    assert_eq!(texts(&first, "IsTruncated"), ["true"]);
+    let path = format!("/bucket/to?uploadId={id}&part-number-marker=1");
+    let second = stand.send(Method::GET, &path, &[], "").await;
+    assert_eq!((texts(&second, "PartNumber"), texts(&second, "IsTruncated")), (vec!["2".into()], vec!["false".into()]));
+    for n in 0..3 {
+        stand.send(Method::POST, &format!("/bucket/other{n}?uploads"), &[], "").await;
+    }
+    let (mut keys, mut marker) = (Vec::new(), String::new());
+    loop {
+        let page = stand.send(Method::GET, &format!("/bucket?uploads&max-uploads=2{marker}"), &[], "").await;
+        keys.extend(texts(&page, "Key"));
+        match (texts(&page, "NextKeyMarker").pop(), texts(&page, "NextUploadIdMarker").pop()) {
+            (Some(key), Some(id)) => marker = format!("&key-marker={key}&upload-id-marker={id}"),
+            _ => break,
+        }
+    }
+    assert_eq!(keys, ["other0", "other1", "other2", "to"]);
+}
+
+#[tokio::test]
+async fn only_an_empty_bucket_can_be_deleted() {
+    let stand = Stand::new().await;
+    stand.put("a", &[], "x").await;
+    let full = stand.send(Method::DELETE, "/bucket", &[], "").await;
+    assert_eq!((full.status().as_u16(), texts(&full, "Code")), (409, vec!["BucketNotEmpty".to_owned()]));
+    stand.send(Method::DELETE, "/bucket/a", &[], "").await;
+    assert_eq!(stand.send(Method::DELETE, "/bucket", &[], "").await.status(), 204);
+    assert_eq!(stand.send(Method::HEAD, "/bucket", &[], "").await.status(), 404);
+    assert!(!stand.s3.folder("bucket").exists());
+    assert_eq!(stand.send(Method::PUT, "/bucket", &[], "").await.status(), 200, "and made again");
+}
+
+#[tokio::test]
+async fn presigned_urls_work_until_they_expire() {
+    let stand = Stand::new().await;
+    let signed = |at: chrono::DateTime<chrono::Utc>, seconds: i64| {
+        format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
+             &X-Amz-Date={}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders=host&X-Amz-Signature=0",
+            at.format("%Y%m%dT%H%M%SZ")
+        )
+    };
+    let now = chrono::Utc::now();
+    let (good, expired) = (signed(now, 60), signed(now - chrono::TimeDelta::minutes(2), 60));
+    for (method, query, status) in [
+        (Method::PUT, &expired, 403),
+        (Method::PUT, &good, 200),
+        (Method::GET, &good, 200),
+        (Method::GET, &expired, 403),
+        (Method::DELETE, &expired, 403),
+        (Method::DELETE, &good, 204),
+    ] {
+        let answer = stand.send(method.clone(), &format!("/bucket/k?{query}"), &[], "by url").await;
+        assert_eq!(answer.status(), status, "{method} {query}");
+        if method == Method::GET && status == 200 {
+            assert_eq!(answer.body(), "by url");
+        }
+    }
 }

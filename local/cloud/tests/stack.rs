@@ -235,6 +235,14 @@ async fn outputs_objects_and_services_are_at_hand() {
     assert_eq!(error.message, "ses: SendEmail is not implemented by the local cloud");
     let error = cloud.call("redshift-data", "ListStatements", json!({})).await.unwrap_err();
     assert!(error.message.contains("REDSHIFT_CLUSTER"), "{error}");
+    let listed = get(&cloud, "/2015-03-31/event-source-mappings/?FunctionName=wired-Recorder").await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let mapping = &listed["EventSourceMappings"][0];
+    assert_eq!(mapping["EventSourceArn"], "arn:aws:sqs:us-east-1:000000000000:wired-Queue");
+    let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().unwrap());
+    assert_eq!(&serde_json::from_str::<Value>(&get(&cloud, &path).await).unwrap(), mapping);
+    let none = get(&cloud, "/2015-03-31/event-source-mappings/?FunctionName=wired-Echo").await;
+    assert_eq!(none, r#"{"EventSourceMappings":[]}"#);
     let folder = cloud.folder().to_owned();
     assert!(folder.exists());
     cloud.shutdown().await;
@@ -374,6 +382,12 @@ fn store(row: &str, body: &str) {
         ["X-Amz-Target: DynamoDB_20120810.PutItem", "Content-Type: application/x-amz-json-1.0", authorization.as_str()];
     let (head, answer) = http(endpoint.trim_start_matches("http://"), "POST", "/", &headers, &item.to_string());
     assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{answer}");
+}
+
+/// The body of a GET at the gateway.
+async fn get(cloud: &Cloud, path: &str) -> String {
+    let (host, path) = (cloud.endpoint().trim_start_matches("http://").to_owned(), path.to_owned());
+    tokio::task::spawn_blocking(move || http(&host, "GET", &path, &[], "").1).await.unwrap()
 }
 
 /// One request on a connection of its own; head and body of the answer.

@@ -20,7 +20,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::identity::Identity;
@@ -33,7 +32,7 @@ use log::Log;
 use runtime_api::MAX_PAYLOAD;
 use settings::Settings;
 
-pub(crate) use api::answer;
+pub(crate) use api::{answer, is_path};
 
 /// Bytes of an asynchronous request (Lambda quotas page: 1 MB).
 const MAX_EVENT: usize = 1_048_576;
@@ -93,7 +92,7 @@ struct Inner {
     config: Config,
     /// By name.
     functions: Mutex<BTreeMap<String, Arc<Function>>>,
-    mappings: Mutex<Vec<AbortHandle>>,
+    mappings: Mutex<Vec<mapping::Started>>,
     pauses: Mutex<[Duration; 2]>,
 }
 
@@ -183,9 +182,8 @@ impl Lambda {
     /// # Errors
     /// An unknown property by name, an unknown queue or function, a visibility timeout below the function's timeout.
     pub fn create_event_source_mapping(&self, id: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
-        if let Some(task) = mapping::start(&self.inner, id, properties, sqs)? {
-            self.inner.mappings.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-        }
+        let started = mapping::start(&self.inner, id, properties, sqs)?;
+        self.inner.mappings().push(started);
         Ok(())
     }
 
@@ -284,6 +282,10 @@ impl Inner {
         self.functions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn mappings(&self) -> MutexGuard<'_, Vec<mapping::Started>> {
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The function behind a name, an ARN or `ACCOUNT:function:NAME`, with or without the qualifier `$LATEST`.
     fn find(&self, function: &str) -> Result<Arc<Function>, ApiError> {
         let (function, qualifier) = match function.strip_suffix(":$LATEST") {
@@ -365,8 +367,8 @@ impl Inner {
     }
 
     fn stop_mappings(&self) {
-        for task in self.mappings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
+        for mapping in self.mappings().drain(..) {
+            mapping.stop();
         }
     }
 }
