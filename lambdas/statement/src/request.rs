@@ -196,7 +196,8 @@ pub struct ResultPage {
 }
 
 const ACTIONS: &str = "executeStatement, executeSingletonStatement, batchExecuteStatement, describeStatement, getStatementResult, cancelStatement";
-const EXECUTE_FIELDS: [&str; 16] = [
+/// The fields of a request that runs SQL (`statementId` only to be refused by its own message).
+pub const EXECUTE_FIELDS: [&str; 16] = [
     "action",
     "sqlStatement",
     "sqlStatements",

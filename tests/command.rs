@@ -1,0 +1,148 @@
+//! The command as a person uses it: output, exit codes, and what is left behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+fn tasker(arguments: &[&str]) -> Output {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Command::new(env!("CARGO_BIN_EXE_tasker")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn rows_come_as_json_and_as_a_table() {
+    let output = tasker(&["sql", "select 6*7 as answer", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["rows"], json!([{"answer": 42}]));
+    let stations =
+        ["row_written", "submitted", "event", "answered"].map(|station| json["way"][station].as_i64().unwrap());
+    assert!(stations.is_sorted(), "{stations:?}");
+
+    let output = tasker(&["sql", "select :n::int + 1 as next, null as nothing", "--parameter", "n=41"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.contains("next") && table.contains("42") && table.contains("∅"), "{table}");
+    let way = text(&output.stderr);
+    for station in ["row written", "submitted", "event", "answered"] {
+        assert!(way.contains(station), "{way}");
+    }
+}
+
+#[test]
+fn a_failed_statement_is_1_with_the_database_s_words_and_bad_usage_is_2() {
+    let output = tasker(&["sql", "select * from nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("relation \"nowhere\" does not exist"), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+
+    for (wrong, expected) in [
+        (&["sql"][..], "required"),
+        (&["sql", "select 1", "--parameter", "n"], "write it as name=value"),
+        (&["sql", "-f", "no/such/file.sql"], "no/such/file.sql"),
+        (&["execute", "statement", "--input", "{"], "--input"),
+        (&["execute", "nobody"], "there is: statement"),
+        (&["lambda", "nobody"], "tasker-function"),
+        (&["--project", "/", "sql", "select 1"], "infra/root.yaml"),
+    ] {
+        let output = tasker(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(expected), "{wrong:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_script_goes_as_one_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.sql");
+    std::fs::write(&file, "create table t (a int); insert into t values (1), (2);\nselect sum(a) as total from t;")
+        .unwrap();
+    let output = tasker(&["sql", "-f", file.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["rows"], json!([{"total": 3}]));
+}
+
+#[test]
+fn execute_runs_a_machine_and_prints_its_output() {
+    let output = tasker(&["execute", "statement.asl.json", "--input", r#"{"sqlStatement": "select 1"}"#]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["state"], &json["hasResultSet"]), (&json!("FINISHED"), &json!(true)), "{json}");
+    let output = tasker(&["execute", "statement", "--input", r#"{"sqlStatement": "selec 1"}"#]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("Redshift.Syntax"), "{}", text(&output.stderr));
+}
+
+/// Ends the command also when the test fails.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
+            // It may have ended already.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+fn call(endpoint: &str, operation: &str, body: &Value) -> Value {
+    let mut stream = TcpStream::connect(endpoint).unwrap();
+    let body = body.to_string();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: {endpoint}\r\nX-Amz-Target: AWSStepFunctions.{operation}\r\n\
+         Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\nConnection: close\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/states/aws4_request, SignedHeaders=host, \
+         Signature=0\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let child = Command::new(env!("CARGO_BIN_EXE_tasker"))
+        .arg("serve")
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut serving = Serving(child);
+    let mut said = BufReader::new(serving.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = said.find(|line| line.contains("http://")).expect("it says where it answers");
+    let endpoint = first.split("http://").nth(1).unwrap().trim().to_owned();
+    let machine =
+        said.find_map(|line| line.split_once("StatementStateMachineArn").map(|(_, arn)| arn.trim().to_owned()));
+    let machine = machine.expect("it names the machine");
+
+    let input = json!({"sqlStatement": "select 1"}).to_string();
+    let started = call(&endpoint, "StartExecution", &json!({"stateMachineArn": machine, "input": input}));
+    let described = loop {
+        let described = call(&endpoint, "DescribeExecution", &json!({"executionArn": started["executionArn"]}));
+        if described["status"] != "RUNNING" {
+            break described;
+        }
+    };
+    assert_eq!(described["status"], "SUCCEEDED", "{described}");
+
+    let pid = rustix::process::Pid::from_raw(serving.0.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(serving.0.wait().unwrap().success());
+    assert!(TcpStream::connect(&endpoint).is_err(), "nobody answers there any more");
+}
