@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::identity::Identity;
 use crate::lambda::{self, Lambda};
+use crate::page::Page;
 use crate::s3::{self, Buckets};
 use crate::service::Service;
 use crate::trace::{Trace, What};
@@ -55,6 +56,8 @@ pub struct Services {
     pub lambda: Lambda,
     /// Every other path.
     pub s3: Buckets,
+    /// What a browser is shown.
+    pub page: Page,
     /// Who is behind an access key.
     pub identity: Identity,
     /// Where calls are shown.
@@ -139,6 +142,9 @@ pub(crate) fn without_delay(stream: &mut TcpStream) {
 }
 
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
+    if Page::is_for(&request) {
+        return services.page.answer(request).await;
+    }
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let caller = match s3::presigned_access_key(request.uri()) {

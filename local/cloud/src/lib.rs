@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod identity;
 pub mod kms;
 pub mod lambda;
+pub mod page;
 pub mod s3;
 pub mod service;
 pub mod sns;

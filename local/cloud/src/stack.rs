@@ -6,6 +6,7 @@
 
 mod create;
 mod data_api;
+mod environment;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::gateway::{Gateway, Listener, Services};
 use crate::identity::Identity;
 use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
+use crate::page::{self, Page};
 use crate::s3::Buckets;
 use crate::service::Service;
 use crate::sns::Sns;
@@ -99,6 +101,7 @@ pub struct Cloud {
     services: BTreeMap<&'static str, Arc<dyn Service>>,
     model: Model,
     endpoint: String,
+    environment: String,
     folder: PathBuf,
     faults: Faults,
     trace: Trace,
@@ -121,7 +124,7 @@ impl Cloud {
         let model = template::load(
             &options.infra,
             &Inputs {
-                stack_name: options.stack_name,
+                stack_name: options.stack_name.clone(),
                 region: options.region.clone(),
                 account: ACCOUNT.into(),
                 partition: PARTITION.into(),
@@ -148,7 +151,7 @@ impl Cloud {
         let trace = Trace::default();
         let faults = Faults::default();
         let identity = Identity::new();
-        let region = options.region;
+        let (region, stack_name) = (options.region, options.stack_name);
         let sqs = Sqs::new(&endpoint, &region, trace.clone());
         let lambda = Lambda::start(lambda::Config {
             region: region.clone(),
@@ -241,6 +244,17 @@ impl Cloud {
             ("events", Arc::new(parts.bus.clone())),
             ("sns", Arc::new(parts.sns.clone())),
         ]);
+        let environment = environment::file(&endpoint, &region, &stack_name, &model);
+        let page = Page::new(page::Shared {
+            states: services["states"].clone(),
+            redshift_data: services["redshift-data"].clone(),
+            sqs: parts.sqs.clone(),
+            lambda: parts.lambda.clone(),
+            outbox: folder.join("outbox"),
+            trace: trace.clone(),
+            roles: model.of_kind("AWS::IAM::Role").map(|role| role.arn().to_owned()).collect(),
+            environment: environment.clone(),
+        });
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
             dynamodb: services["dynamodb"].clone(),
@@ -251,6 +265,7 @@ impl Cloud {
             sns: services["sns"].clone(),
             lambda: parts.lambda.clone(),
             s3: parts.s3.clone(),
+            page,
             identity: parts.identity.clone(),
             trace: trace.clone(),
         });
@@ -262,6 +277,7 @@ impl Cloud {
             services,
             model,
             endpoint,
+            environment,
             folder,
             faults,
             trace,
@@ -272,6 +288,12 @@ impl Cloud {
     /// `http://127.0.0.1:PORT`, the endpoint of every service.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The text of a file to be sourced by a shell, whose AWS clients then talk to this cloud: endpoint, region,
+    /// credentials, and the ARN of each state machine as `NAME_STATE_MACHINE_ARN`.
+    pub fn env_file(&self) -> String {
+        self.environment.clone()
     }
 
     /// The root stack's outputs.

@@ -12,6 +12,7 @@ use cloud::gateway::{Gateway, Listener, Services};
 use cloud::identity::Identity;
 use cloud::kms::Kms;
 use cloud::lambda::{Config, Lambda};
+use cloud::page::{self, Page};
 use cloud::s3::Buckets;
 use cloud::service::Service;
 use cloud::sns::Sns;
@@ -73,6 +74,16 @@ impl Stand {
         let receivers =
             Receivers { sqs: sqs.clone(), sns: sns.clone(), lambda: lambda.clone(), states: Arc::downgrade(&states) };
         let bus = Bus::start("us-east-1", receivers, Faults::default(), trace.clone());
+        let page = Page::new(page::Shared {
+            states: Arc::clone(&states),
+            redshift_data: Arc::clone(&states),
+            sqs: sqs.clone(),
+            lambda: lambda.clone(),
+            outbox: folder.path().join("outbox"),
+            trace: trace.clone(),
+            roles: Vec::new(),
+            environment: "export A='1'\n".into(),
+        });
         let gateway = listener.serve(Services {
             states,
             dynamodb: Arc::new(DynamoDb::new().unwrap()),
@@ -83,6 +94,7 @@ impl Stand {
             sns: Arc::new(sns),
             lambda,
             s3: s3.clone(),
+            page,
             identity: identity.clone(),
             trace: trace.clone(),
         });
@@ -560,5 +572,36 @@ async fn presigned_urls_work_until_they_expire() {
         if method == Method::GET && status == 200 {
             assert_eq!(answer.body(), "by url");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_for_browsers_on_this_machine() {
+    let stand = Stand::new().await;
+    let browser = [("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
+    let page = stand.send(Method::GET, "/", &browser, "").await;
+    assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html; charset=utf-8"));
+    assert!(header(&page, "content-security-policy").starts_with("default-src 'none'"));
+    let html = String::from_utf8_lossy(page.body()).into_owned();
+    // One file: nothing in it names another place.
+    for outside in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    // Clients that ask for buckets are no browsers.
+    let buckets = stand.send(Method::GET, "/", &[], "").await;
+    assert_eq!(texts(&buckets, "Name"), ["bucket"]);
+    assert_eq!(stand.send(Method::GET, "/_tasker/aws.env", &[], "").await.body(), "export A='1'\n");
+    for (path, status) in [
+        ("/_tasker/nothing", 404),
+        ("/_tasker/mail/..%2Flogs%2Ff.log", 404),
+        ("/_tasker/mail/../logs/f.log", 404),
+        ("/_tasker/mail/none.eml", 404),
+    ] {
+        assert_eq!(stand.send(Method::GET, path, &[], "").await.status(), status, "{path}");
+    }
+    assert_eq!(stand.send(Method::POST, "/_tasker/state", &[], "").await.status(), 405);
+    let rebound = [("host", "evil.example:80"), ("accept", "text/html")];
+    for path in ["/", "/_tasker/state"] {
+        assert_eq!(stand.send(Method::GET, path, &rebound, "").await.status(), 403, "{path}");
     }
 }

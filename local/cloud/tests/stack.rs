@@ -184,6 +184,69 @@ async fn a_failed_execution_is_a_mail_in_the_outbox() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_shows_what_there_is_without_secrets() {
+    let cloud = start().await;
+    let state = async || serde_json::from_str::<Value>(&get(&cloud, "/_tasker/state").await).unwrap();
+    assert_eq!(state().await["executions"], json!([]));
+    let mut trace = cloud.trace();
+    let live = {
+        let endpoint = cloud.endpoint().trim_start_matches("http://").to_owned();
+        let (ready, subscribed) = tokio::sync::oneshot::channel();
+        let reading = tokio::task::spawn_blocking(move || follow(&endpoint, ready));
+        subscribed.await.unwrap();
+        reading
+    };
+    let token = format!("QVFER{}==", "x1Y+".repeat(12));
+    let input = json!({"fail": "Colour.Wrong", "password": "open sesame", "callback": token});
+    let ended = run(&cloud, input.clone()).await;
+    until(&mut trace, "an e-mail", |what| matches!(what, What::Mailed { .. })).await;
+    cloud
+        .call("sqs", "SendMessage", json!({"QueueUrl": "wired-Dead", "MessageBody": input.to_string()}))
+        .await
+        .unwrap();
+    let shown = state().await;
+    assert_eq!(shown["executions"][0]["arn"], ended["executionArn"]);
+    assert_eq!(shown["executions"][0]["status"], "FAILED");
+    assert_eq!(shown["mails"][0]["to"], "night@watch.example");
+    let queues = shown["queues"].as_array().unwrap();
+    let dead = queues.iter().find(|queue| queue["name"] == "wired-Dead").unwrap();
+    assert!(dead["messages"][0].as_str().unwrap().contains("Colour.Wrong"), "{dead}");
+    let history = get(&cloud, &format!("/_tasker/history/{}", ended["executionArn"].as_str().unwrap())).await;
+    let events: Value = serde_json::from_str(&history).unwrap();
+    assert_eq!(events["events"][0]["type"], "ExecutionStarted");
+    assert!(events["events"][0]["details"].as_str().unwrap().contains("Colour.Wrong"));
+    let mail = get(&cloud, &format!("/_tasker/mail/{}", shown["mails"][0]["file"].as_str().unwrap())).await;
+    assert!(mail.contains("ended as FAILED"), "{mail}");
+    let log = get(&cloud, "/_tasker/log/wired-Echo").await;
+    assert!(log.contains("REPORT RequestId"), "{log}");
+    let lines = live.await.unwrap();
+    assert!(lines.contains("is FAILED") && lines.contains("wired-Echo returns"), "{lines}");
+    for secret in ["x1Y+", "open sesame"] {
+        for text in [&shown.to_string(), &history, &log, &lines] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    cloud.shutdown().await;
+}
+
+/// Reads the page's events until an execution failed.
+fn follow(host: &str, ready: tokio::sync::oneshot::Sender<()>) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET /_tasker/events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let (mut all, mut buffer, mut ready) = (String::new(), [0; 4096], Some(ready));
+    while !all.contains(" is FAILED") {
+        let got = stream.read(&mut buffer).unwrap();
+        assert_ne!(got, 0, "the stream ended: {all}");
+        all.push_str(&String::from_utf8_lossy(&buffer[..got]));
+        if let (true, Some(ready)) = (all.contains(": here"), ready.take()) {
+            ready.send(()).unwrap();
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schedule_can_be_fired_by_hand() {
     let cloud = start().await;
     let mut trace = cloud.trace();

@@ -171,7 +171,7 @@ fn failure(error: &axum::http::Error) -> ApiError {
 }
 
 /// A path segment without percent signs. One that is malformed stays as it is, and names no function.
-fn decoded(segment: &str) -> String {
+pub(crate) fn decoded(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

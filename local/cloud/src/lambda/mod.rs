@@ -32,7 +32,7 @@ use log::Log;
 use runtime_api::MAX_PAYLOAD;
 use settings::Settings;
 
-pub(crate) use api::{answer, is_path};
+pub(crate) use api::{answer, decoded, is_path};
 
 /// Bytes of an asynchronous request (Lambda quotas page: 1 MB).
 const MAX_EVENT: usize = 1_048_576;
@@ -220,6 +220,11 @@ impl Lambda {
             }
             InvocationType::RequestResponse => self.inner.invoke(function, request_id, payload, WhenBusy::Refuse).await,
         }
+    }
+
+    /// The names of all functions.
+    pub fn names(&self) -> Vec<String> {
+        self.inner.functions().keys().cloned().collect()
     }
 
     /// The log of a function (by name or ARN), line by line, oldest first. Empty when there is no such function.
