@@ -27,7 +27,7 @@ use redact::redact;
 
 const HTML: &str = include_str!("index.html");
 /// Nothing is loaded from anywhere; what the page shows can therefore not go anywhere either.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Paths of the page's data. An underscore is in no bucket's name.
 const PATHS: &str = "/_tasker/";
