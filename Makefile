@@ -7,7 +7,7 @@ TOOLS := .tasker/tools
 .PHONY: demo test lint check-docs postgres
 
 demo: postgres
-	cargo run --release --quiet -- demo
+	cargo run --release -- demo
 
 test: postgres
 	cargo test --workspace --all-targets

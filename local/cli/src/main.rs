@@ -5,6 +5,7 @@
 //! execution or a machine that failed, 2 for bad usage. It decides nothing else.
 
 mod answer;
+mod bench;
 mod demo;
 mod execute;
 mod project;
@@ -41,6 +42,8 @@ enum Command {
         /// tasker-function, completion-function or reconciler-function.
         name: String,
     },
+    /// Measure what the functions cost.
+    Bench(bench::Arguments),
     /// Show the whole system at work: what succeeds, what fails, what is cancelled, what comes home late.
     Demo,
 }
@@ -101,6 +104,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             Command::Sql(arguments) => sql::run(&project, arguments).await,
             Command::Execute(arguments) => execute::run(&project, arguments).await,
             Command::Serve(arguments) => serve::run(&project, arguments).await,
+            Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
             Command::Lambda { .. } => Ok(()),
         }

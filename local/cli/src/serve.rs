@@ -49,13 +49,15 @@ In another terminal:
   aws stepfunctions start-execution --state-machine-arn {machine} --input '{input}'
   aws stepfunctions describe-execution --execution-arn EXECUTION_ARN
   aws stepfunctions get-execution-history --execution-arn EXECUTION_ARN
-  aws redshift-data list-statements --status ALL
+  aws redshift-data execute-statement --cluster-identifier {cluster} --database {database} --sql 'select 1'
   aws dynamodb scan --table-name {stack}-statements
 
 Ctrl-C stops it.
 ",
         region = cloud::DEFAULT_REGION,
         stack = crate::project::STACK,
+        cluster = crate::project::CLUSTER,
+        database = crate::project::DATABASE,
     ))
 }
 
