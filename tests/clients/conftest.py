@@ -116,10 +116,20 @@ def unknown_members(operation_model, response_dict, **_):
     compare(json.loads(response_dict["body"] or b"{}"), shape, operation_model.name)
 
 
+UNMODELLED = {"TableThroughputModeSummary"}
+"""Members that a service sends and that stand in no model: DynamoDB's about tables paid by request."""
+
+
+OUT_OF_RANGE = {"NumberOfDecreasesToday"}
+"""Members that a service itself sends with a value outside its model's bounds: DynamoDB says 0 of at least 1."""
+
+
 def compare(value, shape, where):
     if shape.type_name == "structure":
         assert isinstance(value, dict), f"{where} is {value!r}"
         for member, inner in value.items():
+            if member in UNMODELLED:
+                continue
             assert member in shape.members, f"{where} has no member {member}"
             compare(inner, shape.members[member], f"{where}.{member}")
     elif shape.type_name == "list":
@@ -154,5 +164,6 @@ def missing_members(http_response, parsed, model, **_):
     parsed = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
     if streaming is not None:
         return
-    report = botocore.validate.ParamValidator().validate(parsed, model.output_shape)
-    assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
+    report = botocore.validate.ParamValidator().validate(parsed, model.output_shape).generate_report()
+    wrong = [line for line in report.splitlines() if not any(name in line for name in OUT_OF_RANGE)]
+    assert not wrong, f"{model.name}: {wrong}"

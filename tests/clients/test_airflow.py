@@ -33,16 +33,31 @@ def operator(airflow):
     return make
 
 
-def test_the_hook_waits_and_reads_the_catalogue(hook, name):
+def test_the_hook_waits_for_a_query(hook):
+    made = hook.execute_query(sql="select 1", wait_for_completion=True, poll_interval=1, **TARGET)
+    assert hook.check_query_is_finished(made.statement_id)
+    assert made.session_id is None
+
+
+def test_the_hook_keeps_a_session(hook, name):
     table = name.replace("-", "_")
-    made = hook.execute_query(
-        sql=[f"create table {table} (a int primary key, b varchar(10))", f"insert into {table} values (1, 'x')"],
+    first = hook.execute_query(
+        sql=f"create temp table {table} (a int)",
+        session_keep_alive_seconds=60,
         wait_for_completion=True,
         poll_interval=1,
         **TARGET,
     )
-    assert hook.check_query_is_finished(made.statement_id)
-    assert hook.get_table_primary_key(table=table, **TARGET) == ["a"]
+    # A temporary table is there in its session only.
+    again = hook.execute_query(
+        sql=f"select count(*) from {table}",
+        session_id=first.session_id,
+        wait_for_completion=True,
+        poll_interval=1,
+        database=None,
+    )
+    assert again.session_id == first.session_id
+    assert hook.conn.get_statement_result(Id=again.statement_id)["Records"] == [[{"longValue": 0}]]
 
 
 def test_the_operator_returns_the_result(operator):
@@ -51,11 +66,13 @@ def test_the_operator_returns_the_result(operator):
     assert [column["name"] for column in result[0]["ColumnMetadata"]] == ["a", "b"]
 
 
-def test_the_operator_runs_a_batch_and_returns_its_id(operator, client, name):
+def test_the_operator_runs_a_batch_and_returns_its_ids(operator, client, name):
     table = name.replace("-", "_")
     ids = operator(sql=[f"create table {table} (a int)", f"insert into {table} values (1), (2)"]).execute({})
-    described = client("redshift-data").describe_statement(Id=ids[0])
-    assert (described["Status"], len(described["SubStatements"])) == ("FINISHED", 2)
+    batch = ids[0].split(":")[0]
+    assert ids == [f"{batch}:1", f"{batch}:2"]
+    described = client("redshift-data").describe_statement(Id=batch)
+    assert [one["Status"] for one in described["SubStatements"]] == ["FINISHED", "FINISHED"]
     rows = operator(sql=f"select count(*) from {table}", return_sql_result=True).execute({})
     assert rows[0]["Records"] == [[{"longValue": 2}]]
 
@@ -73,19 +90,21 @@ def test_a_failed_statement_fails_the_task(operator):
         operator(sql="select nothing").execute({})
 
 
-def test_a_killed_task_cancels_its_statement(operator, client):
+def test_a_killed_task_cancels_its_statement(airflow, client):
     data = client("redshift-data")
     from airflow.providers.amazon.aws.operators.redshift_data import RedshiftDataOperator
 
     task = RedshiftDataOperator(
         task_id="statement",
-        sql="select pg_sleep(600)",
+        sql="with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) "
+        "select count(*) from n a cross join n b cross join n c",
         wait_for_completion=False,
         aws_conn_id="aws_default",
         **TARGET,
     )
     statement = task.execute({})[0]
-    task.statement_id = statement
+    while data.describe_statement(Id=statement)["Status"] != "STARTED":
+        pass
     task.on_kill()
     for _ in range(5000):
         if data.describe_statement(Id=statement)["Status"] == "ABORTED":

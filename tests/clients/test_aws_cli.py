@@ -1,4 +1,4 @@
-"""The AWS CLI as a person types it, with no more settings than `tasker serve` tells."""
+"""The AWS CLI as a person types it in a shell that has sourced `aws.env` and nothing else."""
 
 import json
 import os
@@ -10,12 +10,16 @@ import pytest
 
 
 @pytest.fixture
-def aws(stack):
+def aws(stack, tmp_path):
     """Runs the CLI and gives what it printed: parsed where it is JSON."""
+    settings = tmp_path / "aws.env"
+    settings.write_bytes(urllib.request.urlopen(f"{stack.endpoint}/_tasker/aws.env").read())
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    environment = {"PATH": path, "HOME": str(tmp_path)}
 
     def run(*words, fails=None):
-        program = os.path.join(os.path.dirname(sys.executable), "aws")
-        ended = subprocess.run([program, *words], capture_output=True, text=True, timeout=60)
+        shell = ["sh", "-c", '. "$0" && aws "$@"', str(settings), *words]
+        ended = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=60)
         if fails is None:
             assert ended.returncode == 0, f"aws {' '.join(words)}: {ended.stderr}"
             return json.loads(ended.stdout) if ended.stdout.lstrip().startswith(("{", "[")) else ended.stdout.strip()
@@ -84,7 +88,6 @@ def test_s3(aws, stack, name, tmp_path):
 
 
 def test_sqs_and_sns(aws, name):
-    # No --endpoint-url: the settings that the stack tells have to be enough, also for SQS.
     queue = aws("sqs", "create-queue", "--queue-name", name)["QueueUrl"]
     attributes = ["--queue-url", queue, "--attribute-names", "QueueArn"]
     arn = aws("sqs", "get-queue-attributes", *attributes)["Attributes"]["QueueArn"]
@@ -100,6 +103,11 @@ def test_sqs_and_sns(aws, name):
     aws("sqs", "purge-queue", "--queue-url", queue)
     aws("sqs", "get-queue-url", "--queue-name", "none", fails="NonExistentQueue")
     aws("sns", "publish", "--topic-arn", topic + "x", "--message", "x", fails="NotFound")
+
+
+def test_the_settings_name_the_state_machines(stack):
+    text = urllib.request.urlopen(f"{stack.endpoint}/_tasker/aws.env").read().decode()
+    assert f"export STATEMENT_STATE_MACHINE_ARN='{stack.machine}'" in text.splitlines()
 
 
 def test_the_rest(aws, stack, name):

@@ -305,11 +305,8 @@ impl Sqs {
                 })),
             }
         }
-        let mut answer = json!({ "Successful": successful });
-        if !failed.is_empty() {
-            answer["Failed"] = json!(failed);
-        }
-        Ok(answer)
+        // Both are there, also empty: the model requires them.
+        Ok(json!({ "Successful": successful, "Failed": failed }))
     }
 
     fn attributes(&self, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
