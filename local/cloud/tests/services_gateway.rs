@@ -65,7 +65,7 @@ impl Stand {
         })
         .unwrap();
         let function = json!({"Code": "x", "Role": "arn:aws:iam::000000000000:role/r"});
-        lambda.create_function("f", &function).unwrap();
+        lambda.create_function("f", &function, &sqs).unwrap();
         let s3 = Buckets::new(folder.path().join("buckets"), "us-east-1").unwrap();
         s3.create_bucket("bucket", &json!({})).await.unwrap();
         let outbox = folder.path().join("outbox");

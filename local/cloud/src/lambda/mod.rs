@@ -137,16 +137,17 @@ impl Lambda {
     }
 
     /// Creates the function of an `AWS::Lambda::Function` with these resolved properties under this name. No process is
-    /// started before it is invoked.
+    /// started before it is invoked. `sqs` has its dead letter queue.
     ///
     /// # Errors
     /// An unknown property by name, or a value that Lambda refuses.
-    pub fn create_function(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
+    pub fn create_function(&self, name: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
             return Err(invalid(format!("{name} is no function name")));
         }
         let settings = Settings::read(name, self.arn(name), properties)?;
+        let events = asynchronous::Settings::of(&settings, sqs);
         let log = Log::create(&self.inner.config.logs.join(format!("{name}.log")))
             .map_err(|error| ApiError::new(500, "ServiceException", format!("the log of {name}: {error}")))?;
         let function = Function {
@@ -156,7 +157,7 @@ impl Lambda {
             running: Mutex::default(),
             ended: Notify::new(),
             log,
-            events: Mutex::default(),
+            events: Mutex::new(events),
         };
         self.inner.functions().insert(name.to_owned(), Arc::new(function));
         Ok(())

@@ -20,7 +20,7 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             same("queue URL", &parts.sqs.url(name), &resource.attributes.reference)
         }
         "AWS::SQS::QueuePolicy" => parts.sqs.queue_policy(properties),
-        "AWS::Lambda::Function" => parts.lambda.create_function(name, properties),
+        "AWS::Lambda::Function" => parts.lambda.create_function(name, properties, &parts.sqs),
         "AWS::Lambda::Permission" => parts.lambda.permission(properties),
         "AWS::Lambda::EventInvokeConfig" => parts.lambda.create_event_invoke_config(properties, &parts.sqs),
         "AWS::Lambda::EventSourceMapping" => parts.lambda.create_event_source_mapping(name, properties, &parts.sqs),
