@@ -31,7 +31,7 @@ use crate::s3::Buckets;
 use crate::service::Service;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
-use crate::stepfunctions::StepFunctions;
+use crate::stepfunctions::{StepFunctions, TaskRunner};
 use crate::template::{self, Inputs, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
@@ -162,13 +162,15 @@ impl Cloud {
             trace: trace.clone(),
         })?;
         let (status_events, mut from_states) = mpsc::unbounded_channel();
+        let s3 = Buckets::new(folder.join("buckets"), &region)?;
+        let tasks = Arc::new(tasks::Tasks::new(lambda.clone(), s3.clone()));
         let states = StepFunctions::start(
             crate::stepfunctions::Config {
                 partition: PARTITION.into(),
                 region: region.clone(),
                 account: ACCOUNT.into(),
             },
-            Arc::new(tasks::Tasks::new(lambda.clone())),
+            Arc::clone(&tasks) as Arc<dyn TaskRunner>,
             status_events,
         );
         let outbox = folder.join("outbox");
@@ -181,17 +183,8 @@ impl Cloud {
             states: Arc::downgrade(&executions),
         };
         let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
-        let parts = Parts {
-            identity,
-            dynamodb: DynamoDb::new()?,
-            kms: Kms::new(&region),
-            sqs,
-            sns,
-            s3: Buckets::new(folder.join("buckets"), &region)?,
-            lambda,
-            bus,
-            states,
-        };
+        let parts =
+            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, sns, s3, lambda, bus, states };
         for resource in &model.resources {
             create::create(&parts, resource).await.map_err(|source| Error::Resource {
                 resource: resource.path.clone(),
@@ -255,6 +248,7 @@ impl Cloud {
             roles: model.of_kind("AWS::IAM::Role").map(|role| role.arn().to_owned()).collect(),
             environment: environment.clone(),
         });
+        tasks.connect(&services);
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
             dynamodb: services["dynamodb"].clone(),
