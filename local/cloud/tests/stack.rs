@@ -184,6 +184,29 @@ async fn a_failed_execution_is_a_mail_in_the_outbox() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_publishes_to_a_topic() {
+    let cloud = start().await;
+    let topic = "arn:aws:sns:us-east-1:000000000000:wired-Alarm";
+    let parameters = json!({"TopicArn": topic, "Subject": "From a state", "Message.$": "$.text"});
+    let state =
+        json!({"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Parameters": parameters, "End": true});
+    let definition = json!({"StartAt": "Tell", "States": {"Tell": state}}).to_string();
+    let role = "arn:aws:iam::000000000000:role/wired-Role";
+    let made =
+        cloud.call("states", "CreateStateMachine", json!({"name": "tell", "definition": definition, "roleArn": role}));
+    let machine = made.await.unwrap()["stateMachineArn"].as_str().unwrap().to_owned();
+    let execution = cloud.start_execution(&machine, &json!({"text": "the night went well"})).await.unwrap();
+    let ended = cloud.wait(&execution).await.unwrap();
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    assert!(ended["output"].as_str().unwrap().contains("MessageId"), "{ended}");
+    let mails: Vec<_> = std::fs::read_dir(cloud.outbox()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(mails.len(), 1, "the mail is there when the state has ended");
+    let mail = std::fs::read_to_string(&mails[0]).unwrap();
+    assert!(mail.contains("Subject: From a state\n") && mail.contains("\n\nthe night went well\n"), "{mail}");
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_shows_what_there_is_without_secrets() {
     let cloud = start().await;
     let state = async || serde_json::from_str::<Value>(&get(&cloud, "/_tasker/state").await).unwrap();
