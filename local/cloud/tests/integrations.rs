@@ -259,6 +259,24 @@ async fn what_is_not_here_fails_by_name_and_is_not_caught() {
     cloud.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_pass_messages_on() {
+    let cloud = start().await;
+    let publish = json!({ "TopicArn": "arn:aws:sns:us-east-1:000000000000:news", "Message.$": "$" });
+    let sent = run(&cloud, task("sns:publish", publish.clone()), json!({ "a": 1 })).await.unwrap();
+    assert!(sent["MessageId"].is_string() && sent["SdkHttpMetadata"].is_object(), "{sent}");
+    let notification = received(&cloud).await;
+    assert_eq!((&notification["Message"], &notification["MessageId"]), (&json!("{\"a\":1}"), &sent["MessageId"]));
+    run(&cloud, task("aws-sdk:sns:publish", publish), json!({ "b": 2 })).await.unwrap();
+    assert_eq!(received(&cloud).await["Message"], "{\"b\":2}");
+    let nowhere = json!({ "TopicArn": "arn:aws:sns:us-east-1:000000000000:none", "Message": "m" });
+    let (error, cause) = run(&cloud, task("sns:publish", nowhere), json!({})).await.unwrap_err();
+    assert_eq!(error, "SNS.NotFoundException");
+    let start = "Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound; Request ID: ";
+    assert!(cause.starts_with(start), "{cause}");
+    cloud.shutdown().await;
+}
+
 // ---- Distributed Maps.
 
 /// A distributed Map whose children give what they get; those with `bad` fail.
