@@ -100,7 +100,8 @@ impl Planner {
             .iter()
             .map(|at| {
                 progress.marks[*at] = Mark::Running;
-                statement_input(&plan.work(segment, &segment.queries[*at], place.round))
+                let work = plan.work(segment, &segment.queries[*at], place.round);
+                json!({"name": execution_name(&plan.run_id, *at, &work), "input": statement_input(&work)})
             })
             .collect();
         let ran = ran + wave.len() as u64;
@@ -161,6 +162,17 @@ impl Planner {
 /// When the run's time is up, epoch seconds.
 fn deadline(plan: &Plan) -> i64 {
     plan.started_at.timestamp() + i64::from(plan.time_limit_seconds)
+}
+
+/// The name of a query's execution, so that a person finds it and none is started twice: `<run>-<round>-<query>`. Step
+/// Functions allows 80 characters; a long name of a query gives way to its place in the segment.
+fn execution_name(run_id: &str, at: usize, work: &Work) -> String {
+    let name = format!("{run_id}-{}-{}", work.round, work.query);
+    if name.len() <= 80 {
+        return name;
+    }
+    let place = format!("-{at}");
+    format!("{}{place}", &name[..80 - place.len()])
 }
 
 /// The input of the state machine `statement` for one query.

@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod execute;
 mod project;
+mod run;
 mod serve;
 mod sql;
 mod way;
@@ -36,6 +37,8 @@ enum Command {
     Sql(sql::Arguments),
     /// Run any state machine of statemachines/.
     Execute(execute::Arguments),
+    /// Run a configured workflow: its queries, rounds and report.
+    Run(run::Arguments),
     /// Keep the stack up; print its endpoints and how to use them.
     Serve(serve::Arguments),
     /// Find what is wrong with state machines, without running anything.
@@ -108,6 +111,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         match command {
             Command::Sql(arguments) => sql::run(&project, arguments).await,
             Command::Execute(arguments) => execute::run(&project, arguments).await,
+            Command::Run(arguments) => run::run(&project, arguments).await,
             Command::Serve(arguments) => serve::run(&project, arguments).await,
             Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
@@ -122,9 +126,12 @@ fn play(name: &str) -> Result<(), Error> {
         "tasker-function" => tasker_function::run(),
         "completion-function" => completion_function::run(),
         "reconciler-function" => reconciler_function::run(),
+        "planner-function" => planner_function::run(),
+        "collector-function" => collector_function::run(),
+        "reporter-function" => reporter_function::run(),
         other => {
             return Err(Error::Usage(format!(
-                "there is no function {other:?}; there are tasker-function, completion-function and reconciler-function"
+                "there is no function {other:?}; there are tasker-, completion-, reconciler-, planner-, collector- and reporter-function"
             )));
         }
     };
