@@ -146,3 +146,24 @@ fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     assert!(serving.0.wait().unwrap().success());
     assert!(TcpStream::connect(&endpoint).is_err(), "nobody answers there any more");
 }
+
+#[test]
+fn check_says_where_a_machine_is_wrong() {
+    let output = tasker(&["check"]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.asl.json");
+    std::fs::write(
+        &file,
+        "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}\n",
+    )
+    .unwrap();
+    let output = tasker(&["check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains("wrong.asl.json:4:") && said.contains("error") && said.contains("B"), "{said}");
+    let output = tasker(&["check", "--json", file.to_str().unwrap()]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found[0]["line"], &found[0]["severity"]), (&json!(4), &json!("error")), "{found}");
+    assert_eq!(tasker(&["check", "no/such/file"]).status.code(), Some(2));
+}

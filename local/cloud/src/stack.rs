@@ -28,7 +28,7 @@ use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::s3::Buckets;
 use crate::service::Service;
 use crate::sqs::Sqs;
-use crate::stepfunctions::StepFunctions;
+use crate::stepfunctions::{StepFunctions, TaskRunner};
 use crate::template::{self, Inputs, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
@@ -137,13 +137,13 @@ impl Cloud {
                 (made.path().to_owned(), Some(made))
             }
         };
-        let buckets = Buckets::new(folder.join("buckets"), &options.region)?;
+        let s3 = Buckets::new(folder.join("buckets"), &options.region)?;
         let (data_events, mut from_data_api) = mpsc::unbounded_channel();
         // The database takes most of the start: everything else happens meanwhile.
         // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
         let mut starting = JoinSet::new();
         let (targets, logins) = (data_api::targets(&model)?, data_api::logins(&model)?);
-        starting.spawn(DataApi::start(targets, logins, buckets.clone(), options.region.clone(), data_events));
+        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), data_events));
 
         let trace = Trace::default();
         let faults = Faults::default();
@@ -159,26 +159,19 @@ impl Cloud {
             trace: trace.clone(),
         })?;
         let (status_events, mut from_states) = mpsc::unbounded_channel();
+        let tasks = Arc::new(tasks::Tasks::new(lambda.clone(), s3.clone()));
         let states = StepFunctions::start(
             crate::stepfunctions::Config {
                 partition: PARTITION.into(),
                 region: region.clone(),
                 account: ACCOUNT.into(),
             },
-            Arc::new(tasks::Tasks::new(lambda.clone())),
+            Arc::clone(&tasks) as Arc<dyn TaskRunner>,
             status_events,
         );
         let bus = Bus::start(&region, sqs.clone(), lambda.clone(), faults.clone(), trace.clone());
-        let parts = Parts {
-            identity,
-            dynamodb: DynamoDb::new()?,
-            kms: Kms::new(&region),
-            sqs,
-            s3: buckets,
-            lambda,
-            bus,
-            states,
-        };
+        let parts =
+            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, s3, lambda, bus, states };
         for resource in &model.resources {
             create::create(&parts, resource).await.map_err(|source| Error::Resource {
                 resource: resource.path.clone(),
@@ -230,6 +223,7 @@ impl Cloud {
             ("sqs", Arc::new(parts.sqs.clone())),
             ("events", Arc::new(parts.bus.clone())),
         ]);
+        tasks.connect(&services);
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
             dynamodb: services["dynamodb"].clone(),
