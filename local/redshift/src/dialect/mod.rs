@@ -127,7 +127,7 @@ pub struct Translation {
     pub in_block: bool,
     /// The open transaction is to be committed when the statement has ended well, and the block goes on (TRUNCATE).
     pub commits: bool,
-    /// What a COPY or UNLOAD says, for [`crate::transfer`] to run.
+    /// What a COPY or UNLOAD says, for the crate’s module `transfer` to run.
     pub transfer: Option<transfer::Transfer>,
 }
 

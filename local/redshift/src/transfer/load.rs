@@ -234,7 +234,7 @@ impl Load<'_> {
             match (&copy.format, &plan) {
                 (CopyFormat::Text(format), _) => {
                     for record in Records::new(format, &file.bytes) {
-                        self.scanned[index] += 1;
+                        self.step(index).await;
                         self.record(index, record);
                         if self.failed() {
                             return Ok(());
@@ -243,7 +243,7 @@ impl Load<'_> {
                 }
                 (CopyFormat::Json(_), Some(plan)) => {
                     for (line, value) in Values::new(&file.bytes) {
-                        self.scanned[index] += 1;
+                        self.step(index).await;
                         match value.map(|value| (value, plan.fields(value, self.columns))) {
                             Ok((value, Ok(fields))) => {
                                 let fields: Vec<Option<&str>> = fields.iter().map(Option::as_deref).collect();
@@ -264,6 +264,14 @@ impl Load<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts a line, and lets others have the thread now and then.
+    async fn step(&mut self, file: usize) {
+        self.scanned[file] += 1;
+        if self.scanned[file] % 4096 == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn fault(&mut self, file: usize, line: u64, code: i32, reason: impl Into<String>, raw_line: String) {

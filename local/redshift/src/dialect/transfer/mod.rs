@@ -1,4 +1,4 @@
-//! COPY and UNLOAD as plain data: what PostgreSQL has no word for is read here and run by [`crate::transfer`].
+//! COPY and UNLOAD as plain data: what PostgreSQL has no word for is read here and run by the crate’s module `transfer`.
 //! Must never take an option without reading it: one that this stand-in does not have is refused by name. A credential in
 //! the text is looked at only to see that it is there.
 
