@@ -5,12 +5,15 @@
 //! The documents that a run keeps in S3 (plan, status, manifest, summary, results) are defined by the types here, which
 //! therefore derive serde; a change of a field is a change of a file format.
 
+pub mod address;
 pub mod configuration;
 pub mod csv;
 pub mod field;
 pub mod manifest;
 pub mod notification;
 pub mod plan;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod result;
 pub mod round;
 pub mod status;

@@ -1,5 +1,6 @@
 //! The message that tells a subscriber how a run ended: plain text, short enough for SNS, and complete enough to act on.
 
+use crate::address::Address;
 use crate::configuration::Severity;
 use crate::manifest::Ending;
 use crate::status::State;
@@ -14,22 +15,13 @@ pub struct Message {
     pub body: String,
 }
 
-/// Where the report is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The plain address, `s3://bucket/key` or a path.
-    pub address: String,
-    /// A presigned link and the time at which it ends, as text.
-    pub link: Option<(String, String)>,
-}
-
 /// The most failures that a message spells out, and the longest error text: it stays readable, and below SNS's limit.
 const FAILURES: usize = 50;
 const ERROR_CHARACTERS: usize = 500;
 
 /// The message for a run, or nothing where the workflow does not want one for such an end.
 #[must_use]
-pub fn message(summary: &Summary, notify: crate::configuration::Notify, report: Option<&Place>) -> Option<Message> {
+pub fn message(summary: &Summary, notify: crate::configuration::Notify, report: Option<&Address>) -> Option<Message> {
     let wanted = if summary.ending == Ending::Succeeded { notify.success } else { notify.failure };
     wanted.then(|| Message { subject: subject(summary), body: body(summary, report) })
 }
@@ -99,7 +91,7 @@ fn subject(summary: &Summary) -> String {
     })
 }
 
-fn body(summary: &Summary, report: Option<&Place>) -> String {
+fn body(summary: &Summary, report: Option<&Address>) -> String {
     let counts = &summary.counts;
     let seconds = (summary.ended_at - summary.started_at).num_seconds().max(0);
     let ended = match summary.ending {
@@ -139,12 +131,15 @@ fn body(summary: &Summary, report: Option<&Place>) -> String {
     if !summary.missing_segments.is_empty() {
         lines.push(format!("Segments without a manifest: {}", summary.missing_segments.join(", ")));
     }
-    if let Some(place) = report {
+    if let Some(address) = report {
         lines.push(String::new());
-        lines.push(format!("Report:   {}", place.address));
-        if let Some((link, until)) = &place.link {
-            lines.push(format!("Link until {until}:"));
-            lines.push(link.clone());
+        lines.push(format!("Report:   {}", address.place));
+        if let Some(link) = &address.link {
+            lines.push(match link.until {
+                Some(until) => format!("Link until {} UTC:", until.format("%Y-%m-%d %H:%M")),
+                None => "Link:".to_owned(),
+            });
+            lines.push(link.href.clone());
         }
     }
     if !summary.failures.is_empty() {

@@ -91,26 +91,22 @@ impl Progress {
     #[must_use]
     pub fn of<'s>(segment: &Segment, round: u8, status: impl Fn(usize, &Query) -> Option<&'s Status>) -> Self {
         let mut marks: Vec<Mark> = Vec::with_capacity(segment.queries.len());
+        // What was already lost when the round began, and is not part of it. Dependencies stand before their dependants.
+        let mut lost = vec![false; segment.queries.len()];
         for (at, query) in segment.queries.iter().enumerate() {
-            let mark = match status(at, query) {
+            let recorded = status(at, query);
+            let mark = match recorded {
                 _ if query.skipped.is_some() => Mark::Off,
                 None => Mark::Waiting,
                 Some(status) if status.round >= round => mark(status),
-                // From an earlier round: what may pass is in this one.
                 Some(status) => match mark(status) {
                     Mark::Failed | Mark::Running => Mark::Waiting,
-                    // Dependencies stand before, so their marks are known.
-                    Mark::Skipped
-                        if query
-                            .depends_on
-                            .iter()
-                            .all(|on| !matches!(marks[*on], Mark::Permanent | Mark::Skipped | Mark::Off)) =>
-                    {
-                        Mark::Waiting
-                    }
+                    Mark::Skipped if !query.depends_on.iter().any(|on| lost[*on]) => Mark::Waiting,
                     other => other,
                 },
             };
+            lost[at] = matches!(mark, Mark::Permanent | Mark::Skipped | Mark::Off)
+                && recorded.is_none_or(|status| status.round < round);
             marks.push(mark);
         }
         Self { marks }

@@ -146,6 +146,8 @@ pub struct Rule {
     pub recommendations: Vec<String>,
     /// The targets it is for; the section's, where the file names none.
     pub targets: Targets,
+    /// Where the threshold is from.
+    pub source: Option<String>,
 }
 
 /// What to do.
@@ -176,8 +178,8 @@ pub enum Effort {
 }
 
 const SECTION_FIELDS: [&str; 6] = ["id", "title", "about", "targets", "columns", "chart"];
-const RULE_FIELDS: [&str; 9] =
-    ["id", "section", "signal", "when", "select", "population", "severity", "recommendations", "targets"];
+const RULE_FIELDS: [&str; 10] =
+    ["id", "section", "signal", "when", "select", "population", "severity", "recommendations", "targets", "source"];
 const RECOMMENDATION_FIELDS: [&str; 5] = ["id", "title", "text", "effort", "link"];
 
 /// Reads one file that holds one list of objects with ids.
@@ -373,6 +375,7 @@ fn rule(
         }
         None => own,
     };
+    let source = reader.text(&object, "source", None);
     let severity = severity.and_then(|word| Severity::ALL.into_iter().find(|severity| severity.name() == word));
     let rule = Rule {
         id: id?,
@@ -383,6 +386,7 @@ fn rule(
         severity: severity?,
         recommendations,
         targets,
+        source,
     };
     Some((rule.id.clone(), rule))
 }

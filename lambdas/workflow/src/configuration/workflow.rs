@@ -579,10 +579,9 @@ fn cycles(reader: &mut Reader<'_>, drafts: &[Draft]) {
 /// An order in which everything comes after what it depends on, as near to the given order as can be; and what is part
 /// of it. What is not depends on a cycle.
 fn topological<'d>(count: usize, depends_on: impl Fn(usize) -> &'d Vec<usize>) -> (Vec<usize>, Vec<bool>) {
-    let mut waits = vec![0_usize; count];
+    let mut waits: Vec<usize> = (0..count).map(|index| depends_on(index).len()).collect();
     let mut dependants = vec![Vec::new(); count];
     for index in 0..count {
-        waits[index] = depends_on(index).len();
         for on in depends_on(index) {
             dependants[*on].push(index);
         }
