@@ -60,9 +60,8 @@ async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(
         }
     }
     let seen = cloud.trace();
-    let started = cloud
-        .call("states", "StartExecution", json!({"stateMachineArn": machine, "input": input.to_string()}))
-        .await?;
+    let started =
+        cloud.call("states", "StartExecution", json!({"stateMachineArn": machine, "input": input.to_string()})).await?;
     let execution = started["executionArn"].as_str().unwrap_or_default().to_owned();
     let stopped = follow(cloud, seen, &execution).await?;
     let described = cloud.wait(&execution).await?;
@@ -175,9 +174,9 @@ struct Kept {
 
 impl Kept {
     async fn find(cloud: &Cloud, arguments: &Arguments, described: &Value) -> Result<Option<Self>, Error> {
-        let started = described["startDate"].as_f64().and_then(|seconds| {
-            chrono::DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64)
-        });
+        let started = described["startDate"]
+            .as_f64()
+            .and_then(|seconds| chrono::DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64));
         let id = described["name"].as_str().unwrap_or_default();
         let Some(started) = started else { return Ok(None) };
         let prefix = run_prefix(&arguments.workflow, started, id);
