@@ -123,6 +123,8 @@ pub struct Config {
     pub events: mpsc::UnboundedSender<Value>,
     /// Quotas.
     pub limits: Limits,
+    /// What the system views hold; `None`: nothing.
+    pub seed: Option<crate::Seed>,
     /// Time.
     pub clock: Clock,
 }
@@ -137,6 +139,7 @@ impl Config {
             targets,
             events,
             limits: Limits::default(),
+            seed: None,
             clock: system_clock(),
         }
     }

@@ -21,10 +21,12 @@ mod service;
 mod session;
 mod statement;
 mod submit;
+mod system;
 
 pub use config::{Caller, Clock, Config, Limits, Target, system_clock};
 pub use faults::{Faults, Hold, Throttle};
 pub use service::DataApi;
+pub use system::{Seed, UnknownSeed};
 
 use serde_json::{Map, Value, json};
 
