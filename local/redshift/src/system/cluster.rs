@@ -30,8 +30,7 @@ fn nodes(warehouse: &mut Warehouse) {
             _ => 58,
         };
         let used = capacity * percent / 100 + warehouse.between(0, 100);
-        warehouse
-            .put("stv_node_storage_capacity", json!({ "node": node, "used": used, "capacity": capacity }));
+        warehouse.put("stv_node_storage_capacity", json!({ "node": node, "used": used, "capacity": capacity }));
         warehouse.put(
             "stv_partitions",
             json!({
@@ -184,12 +183,20 @@ fn connections(warehouse: &mut Warehouse) {
         logins: i64,
         failures: i64,
     }
-    let client = |user, application, driver, tls, logins, failures| Client { user, application, driver, tls, logins, failures };
+    let client =
+        |user, application, driver, tls, logins, failures| Client { user, application, driver, tls, logins, failures };
     let current = "Redshift JDBC Driver 2.1.0.30";
     let clients = [
         client("loader", "nightly load", current, "TLSv1.2", 12, 1),
         client("dashboard", "dashboard", current, warehouse.or("old TLS", "TLSv1.1", "TLSv1.3"), 30, 0),
-        client("analyst", "psql", warehouse.or("old driver", "Amazon Redshift ODBC Driver 1.4.40", "libpq 16"), "TLSv1.3", 9, 0),
+        client(
+            "analyst",
+            "psql",
+            warehouse.or("old driver", "Amazon Redshift ODBC Driver 1.4.40", "libpq 16"),
+            "TLSv1.3",
+            9,
+            0,
+        ),
         client("reports", "reports", "libpq 16", warehouse.or("no TLS", "", "TLSv1.3"), 6, 0),
         client("legacy", "sync", current, "TLSv1.2", 2, warehouse.or("failing log-ins", 9, 0)),
     ];
@@ -223,10 +230,8 @@ fn connections(warehouse: &mut Warehouse) {
 }
 
 fn transactions(warehouse: &mut Warehouse) {
-    let mut open = vec![
-        ("loader", 30_001, 2, "ShareRowExclusiveLock", true),
-        ("dashboard", 30_002, 1, "AccessShareLock", true),
-    ];
+    let mut open =
+        vec![("loader", 30_001, 2, "ShareRowExclusiveLock", true), ("dashboard", 30_002, 1, "AccessShareLock", true)];
     if warehouse.has("a forgotten transaction") {
         open.push(("analyst", 30_003, 340, "AccessExclusiveLock", true));
     }

@@ -35,8 +35,8 @@ fn loads(warehouse: &mut Warehouse) {
             let compressed = !(table == "sales" && warehouse.has("uncompressed files"));
             all.push(Load { table, start, files, kb, seconds, compressed });
         };
-        load("sales", 10_800, SLICES * 2, 64 * 1_024, 240);
-        load("visits", 12_000, SLICES, 48 * 1_024, 120);
+        load("sales", 10_800, SLICES * 2, 64 * 1_024, 90);
+        load("visits", 12_000, SLICES, 48 * 1_024, 60);
     }
     for day in 1..=6 {
         let mut odd = |fault: &str, table, second, files, kb, seconds| {
@@ -54,7 +54,14 @@ fn loads(warehouse: &mut Warehouse) {
     }
     if warehouse.has("a stream of COPY") {
         let start = |n: i64| warehouse.on_day(4, 18_000 + n * 30);
-        all.extend((0..112).map(|n| Load { table: "returns", start: start(n), files: SLICES, kb: 2_048, seconds: 4, compressed: true }));
+        all.extend((0..112).map(|n| Load {
+            table: "returns",
+            start: start(n),
+            files: SLICES,
+            kb: 2_048,
+            seconds: 4,
+            compressed: true,
+        }));
     }
     for load in &all {
         copy(warehouse, load);
@@ -66,7 +73,10 @@ fn loads(warehouse: &mut Warehouse) {
         }
         let query = warehouse.id();
         let start = warehouse.on_day(2, 10_900);
-        warehouse.put("stl_query", cluster_query(990, query, "copy shop.visits from 's3://crowded-bucket/visits'", start, 60));
+        warehouse.put(
+            "stl_query",
+            cluster_query(990, query, "copy shop.visits from 's3://crowded-bucket/visits'", start, 60),
+        );
     }
     if warehouse.has("compression analysis") {
         for day in 1..=6 {
@@ -125,7 +135,15 @@ fn copy(warehouse: &mut Warehouse, load: &Load) {
     }
 }
 
-fn request(warehouse: &mut Warehouse, bucket: &str, query: i64, start: NaiveDateTime, transferred: i64, data: i64, retries: i64) {
+fn request(
+    warehouse: &mut Warehouse,
+    bucket: &str,
+    query: i64,
+    start: NaiveDateTime,
+    transferred: i64,
+    data: i64,
+    retries: i64,
+) {
     let key = format!("part-{}", warehouse.id());
     warehouse.put(
         "stl_s3client",
@@ -143,7 +161,13 @@ fn load_errors(warehouse: &mut Warehouse) {
         ("load error: too long", 1204, "note", "varchar", "String length exceeds DDL length"),
         ("load error: date", 1205, "returned_date", "date", "Invalid Date Format - length must be 10 or more"),
         ("load error: number", 1207, "customer_id", "int8", "Invalid digit, Value 'C', Pos 0, Type: Long"),
-        ("load error: text", 1220, "note", "varchar", "String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: a4 (error 3)"),
+        (
+            "load error: text",
+            1220,
+            "note",
+            "varchar",
+            "String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: a4 (error 3)",
+        ),
         ("load error: columns", 1202, "", "", "Extra column(s) found"),
         ("load error: null", 1213, "id", "int8", "Missing data for not-null field"),
     ];
@@ -245,7 +269,10 @@ fn external(warehouse: &mut Warehouse) {
     add("every partition", External { qualified: 365, ..good("lake.archive") });
     add("no partitions", External { partitions: 0, qualified: 0, files: 900, ..good("lake.history") });
     add("much brought back", External { returned_mb: 6_000, ..good("lake.exports") });
-    add("external warnings", External { warning: "Some files were skipped since their name begins with _", ..good("lake.partners") });
+    add(
+        "external warnings",
+        External { warning: "Some files were skipped since their name begins with _", ..good("lake.partners") },
+    );
     for (place, table) in (0..).zip(all) {
         for day in 1..=6 {
             let start = warehouse.on_day(day, 31_000 + place * 300);

@@ -64,10 +64,8 @@ pub(crate) struct System {
     planted: Mutex<HashSet<String>>,
 }
 
-/// The seed is there at most once, also when two processes share a server. With a seed everybody sees all rows: whose rows a
-/// login sees is not what a seed is about.
+/// The seed is there at most once, also when two Data APIs share a server.
 const PLANT: &str = "insert into redshift_catalog.seed (relation, content) values ('', '[]') on conflict do nothing";
-const SEES: &str = "create or replace function redshift_catalog.sees(userid integer) returns boolean stable return true";
 
 impl System {
     /// Fills the views of a database, once, if a seed is configured.
@@ -84,7 +82,6 @@ impl System {
             let now: chrono::NaiveDateTime = transaction.query_one("select localtimestamp", &[]).await?.try_get(0)?;
             let serverless = place.workgroup.is_some();
             let rows = warehouse(seed, now, &place.database, serverless).into_rows();
-            transaction.batch_execute(SEES).await?;
             let fill = transaction
                 .prepare("insert into redshift_catalog.seed (relation, content) values ($1::text, $2::jsonb)")
                 .await?;

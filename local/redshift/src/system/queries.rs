@@ -87,7 +87,7 @@ fn week(warehouse: &mut Warehouse) {
                 let second = warehouse.between(0, 3_500);
                 let start = warehouse.on_day(day, hour * 3_600 + second);
                 let place = usize::try_from((day + hour * 5 + turn) % 10).unwrap_or(0);
-                let mut statement = Statement::new("SELECT", USUAL[place], start, warehouse.between(2_000, 9_000));
+                let mut statement = Statement::new("SELECT", USUAL[place], start, warehouse.between(4_000, 14_000));
                 if turn == 0 && hour == 9 && warehouse.has("several databases") {
                     statement.database = Some("reporting");
                 }
@@ -101,7 +101,10 @@ fn slow(warehouse: &mut Warehouse) {
     if warehouse.has("a dominant statement") {
         for n in 0..60 {
             let text = "insert into shop.daily select trunc(created_at), sum(amount) from shop.sales group by 1";
-            run(warehouse, &Statement::new("INSERT", text, warehouse.on_day(1 + n % 6, 21_600 + n / 6 * 3_600), 300_000));
+            run(
+                warehouse,
+                &Statement::new("INSERT", text, warehouse.on_day(1 + n % 6, 21_600 + n / 6 * 3_600), 300_000),
+            );
         }
     }
     if warehouse.has("long statements") {
@@ -167,7 +170,8 @@ fn memory(warehouse: &mut Warehouse) {
         }
     }
     if warehouse.has("a large spill") {
-        let text = "create table shop.wide as select s.*, v.note from shop.sales s join shop.visits v using (customer_id)";
+        let text =
+            "create table shop.wide as select s.*, v.note from shop.sales s join shop.visits v using (customer_id)";
         let mut statement = Statement::new("CTAS", text, warehouse.on_day(3, 70_000), 500_000);
         statement.spilled_mb = 181_000;
         run(warehouse, &statement);
@@ -222,7 +226,8 @@ fn failures(warehouse: &mut Warehouse) {
         if warehouse.has(fault) {
             for n in 0..times {
                 let text = format!("{} /* {fault} */", kind.to_lowercase());
-                let mut statement = Statement::new(kind, text, warehouse.on_day(5, 39_600 + place * 3_600 + n * 60), 2_000);
+                let mut statement =
+                    Statement::new(kind, text, warehouse.on_day(5, 39_600 + place * 3_600 + n * 60), 2_000);
                 (statement.error, statement.cancelled, statement.rows) = (error, cancelled, 0);
                 run(warehouse, &statement);
             }
@@ -232,8 +237,18 @@ fn failures(warehouse: &mut Warehouse) {
 
 fn locks(warehouse: &mut Warehouse) {
     for (fault, lock, work, text) in [
-        ("long lock waits", 95_000, 400_000, "update shop.stock set amount = amount - 1 where id in (select id from shop.baskets)"),
-        ("statements bound by locks", 22_000, 4_000, "delete from shop.baskets where created_at < dateadd(day, -30, getdate())"),
+        (
+            "long lock waits",
+            95_000,
+            400_000,
+            "update shop.stock set amount = amount - 1 where id in (select id from shop.baskets)",
+        ),
+        (
+            "statements bound by locks",
+            22_000,
+            4_000,
+            "delete from shop.baskets where created_at < dateadd(day, -30, getdate())",
+        ),
     ] {
         if warehouse.has(fault) {
             for n in 0..5 {
@@ -324,7 +339,11 @@ fn alerts(warehouse: &mut Warehouse) {
 }
 
 fn scaling(warehouse: &mut Warehouse) {
-    let days = [(1, 240), (2, warehouse.or("much concurrency scaling", 1_500, 300)), (3, warehouse.or("charged scaling", 5_400, 120))];
+    let days = [
+        (1, 240),
+        (2, warehouse.or("much concurrency scaling", 1_500, 300)),
+        (3, warehouse.or("charged scaling", 5_400, 120)),
+    ];
     for (day, seconds) in days {
         let start = warehouse.on_day(day, 36_000);
         warehouse.put(
@@ -359,7 +378,10 @@ pub(super) fn run(warehouse: &mut Warehouse, statement: &Statement) -> i64 {
     let end = *start + Duration::milliseconds(elapsed);
     let exec_start = *start + Duration::milliseconds(*queue);
     let database = statement.database.unwrap_or(warehouse.database()).to_owned();
-    let hash = text.chars().filter(|c| !c.is_ascii_digit()).fold(7_u64, |hash, c| hash.wrapping_mul(31).wrapping_add(c.into()));
+    let hash = text
+        .chars()
+        .filter(|c| !c.is_ascii_digit())
+        .fold(7_u64, |hash, c| hash.wrapping_mul(31).wrapping_add(c.into()));
     let status = match (error.is_empty(), statement.cancelled) {
         (true, _) => "success",
         (false, true) => "canceled",
@@ -398,7 +420,11 @@ pub(super) fn run(warehouse: &mut Warehouse, statement: &Statement) -> i64 {
             }),
         );
     }
-    of_a_cluster(warehouse, statement, &Ids { query, xid, user, class, class_name, database: &database, end, exec_start });
+    of_a_cluster(
+        warehouse,
+        statement,
+        &Ids { query, xid, user, class, class_name, database: &database, end, exec_start },
+    );
     query
 }
 

@@ -215,13 +215,23 @@ fn materialized_views(warehouse: &mut Warehouse) {
             true,
             "Refresh successfully recomputed MV from scratch",
         ),
-        ("stock_levels", false, 1, !warehouse.has("a view refreshed by hand"), "Refresh successfully updated MV incrementally"),
+        (
+            "stock_levels",
+            false,
+            1,
+            !warehouse.has("a view refreshed by hand"),
+            "Refresh successfully updated MV incrementally",
+        ),
         (
             "returns_by_region",
             false,
             1,
             true,
-            warehouse.or("failing refreshes", "Refresh failed. Internal error", "Refresh successfully updated MV incrementally"),
+            warehouse.or(
+                "failing refreshes",
+                "Refresh failed. Internal error",
+                "Refresh successfully updated MV incrementally",
+            ),
         ),
     ];
     for (id, (name, stale, state, automatic, status)) in (300_001..).zip(views) {

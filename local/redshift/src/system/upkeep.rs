@@ -15,7 +15,11 @@ pub(super) fn fill(warehouse: &mut Warehouse) {
 
 fn proposals(warehouse: &mut Warehouse) {
     let all = [
-        ("proposed distribution key", "diststyle", "ALTER TABLE \"shop\".\"visits\" ALTER DISTSTYLE KEY DISTKEY \"customer_id\""),
+        (
+            "proposed distribution key",
+            "diststyle",
+            "ALTER TABLE \"shop\".\"visits\" ALTER DISTSTYLE KEY DISTKEY \"customer_id\"",
+        ),
         ("proposed sort key", "sortkey", "ALTER TABLE \"shop\".\"events\" ALTER COMPOUND SORTKEY (\"created_at\")"),
         ("proposed encoding", "encode", "ALTER TABLE \"shop\".\"imports\" ALTER COLUMN \"note\" ENCODE zstd"),
     ];
@@ -139,7 +143,12 @@ fn commits(warehouse: &mut Warehouse) {
         }
     }
     if warehouse.has("many commits") {
-        all.extend((0..540).map(|n| Commit { start: warehouse.on_day(2, 43_200 + n * 6), wait: 30, queue: 1, work: 120 }));
+        all.extend((0..540).map(|n| Commit {
+            start: warehouse.on_day(2, 43_200 + n * 6),
+            wait: 30,
+            queue: 1,
+            work: 120,
+        }));
     }
     if warehouse.has("a long commit queue") {
         all.push(Commit { start: warehouse.on_day(3, 50_400), wait: 4_000, queue: 23, work: 300 });
@@ -148,7 +157,12 @@ fn commits(warehouse: &mut Warehouse) {
         all.push(Commit { start: warehouse.on_day(4, 50_400), wait: 41_000, queue: 3, work: 300 });
     }
     if warehouse.has("slow commits") {
-        all.extend((0..5).map(|n| Commit { start: warehouse.on_day(5, 75_600 + n * 60), wait: 10, queue: 0, work: 6_500 }));
+        all.extend((0..5).map(|n| Commit {
+            start: warehouse.on_day(5, 75_600 + n * 60),
+            wait: 10,
+            queue: 0,
+            work: 6_500,
+        }));
     }
     for Commit { start, wait, queue, work } in all {
         let begun = start + Duration::milliseconds(wait);

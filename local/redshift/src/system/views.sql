@@ -312,11 +312,11 @@ create view redshift_catalog.sys_userlog as select * from jsonb_to_recordset((se
     is_superuser integer, has_update_catalog_privs integer, password_expiration timestamp, session_id integer,
     transaction_id bigint, record_time timestamp);
 
--- The login itself is real; whether it may see the rows of others is the seed's to say.
+-- The login itself is real; in a database with a seed it is no superuser, and its role is the seed's to say.
 create view redshift_catalog.svv_user_info as
-    select u.usename::text as user_name, u.usesysid::integer as user_id, u.usecreatedb as createdb, u.usesuper as superuser,
-        false as catalog_update, 'UNLIMITED'::text as connection_limit,
-        case when u.usesuper then 'UNRESTRICTED' else 'RESTRICTED' end::text as syslog_access,
+    select u.usename::text as user_name, u.usesysid::integer as user_id, u.usecreatedb as createdb,
+        u.usesuper and not exists (select 1 from redshift_catalog.seed) as superuser,
+        false as catalog_update, 'UNLIMITED'::text as connection_limit, 'RESTRICTED'::text as syslog_access,
         null::timestamp as last_ddl_timestamp, 0 as session_timeout, null::text as external_user_id
     from pg_user u where u.usename = current_user or (select usesuper from pg_user where usename = current_user);
 create view redshift_catalog.svv_user_grants as

@@ -48,9 +48,9 @@ impl Warehouse {
             Seed::Troubled => true,
             // FNV-1a over the name, mixed with the number: faults are drawn apart from each other.
             Seed::Mixed(number) => {
-                let hash = fault
-                    .bytes()
-                    .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+                let hash = fault.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
                 scramble(hash ^ scramble(number)) % 2 == 0
             }
         }
