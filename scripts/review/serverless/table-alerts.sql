@@ -21,12 +21,12 @@ select a.event,
         else 'Review the choice of distribution key'
     end as solution,
     a.table_name,
-    sum(a.occurrences) as occurrences,
+    cast(sum(a.occurrences) as bigint) as occurrences,
     count(distinct a.query_id) as queries,
     cast(sum(h.elapsed_time) / 60000000.0 as decimal(18, 1)) as minutes,
     max(a.last_time) as last_time
 from alerts a
 join sys_query_history h on h.query_id = a.query_id
 group by 1, 2, 3
-order by queries desc, event, table_name
+order by queries desc, a.event, a.table_name
 limit 500

@@ -19,31 +19,38 @@ pub(super) fn fill(warehouse: &mut Warehouse) {
     }
 }
 
-fn nodes(warehouse: &mut Warehouse) {
-    // ra3.xlplus and dc2.large, by the size of the disk in MB.
+/// Capacity and use of each node, in MB.
+fn disks(warehouse: &Warehouse) -> [(i64, i64); 4] {
+    // dc2.large and ra3.xlplus, by the size of their disk.
     let capacity = warehouse.or("previous generation nodes", 190_633, 2_002_943);
-    for node in 0..4 {
-        let percent = match node {
-            0 => warehouse.or("a full node", 94, 56),
-            1 => warehouse.or("a filling node", 78, 57),
-            2 => warehouse.or("an empty node", 31, 55),
-            _ => 58,
-        };
-        let used = capacity * percent / 100 + warehouse.between(0, 100);
+    let percents = [
+        warehouse.or("a full node", 94, 56),
+        warehouse.or("a filling node", 78, 57),
+        warehouse.or("an empty node", 31, 55),
+        58,
+    ];
+    percents.map(|percent| (capacity, capacity * percent / 100))
+}
+
+/// What all tables take, in MB.
+pub(super) fn stored_mb(warehouse: &Warehouse) -> i64 {
+    disks(warehouse).iter().map(|(_, used)| used).sum()
+}
+
+fn nodes(warehouse: &mut Warehouse) {
+    for (node, (capacity, used)) in (0..).zip(disks(warehouse)) {
         warehouse.put("stv_node_storage_capacity", json!({ "node": node, "used": used, "capacity": capacity }));
         warehouse.put(
             "stv_partitions",
             json!({
-                "owner": node, "host": node, "diskno": 0, "part_begin": 0, "part_end": i64::from(capacity) * 1_048_576, "used": used,
-                "tossed": 0, "capacity": capacity, "reads": 1_000_000, "writes": 400_000, "seek_forward": 0, "seek_back": 0,
-                "is_san": 0, "failed": 0, "mbps": 0, "mount": "/dev/nvme0n1",
+                "owner": node, "host": node, "diskno": 0, "part_begin": 0, "part_end": capacity * 1_048_576, "used": used, "tossed": 0,
+                "capacity": capacity, "reads": 1_000_000, "writes": 400_000, "seek_forward": 0, "seek_back": 0, "is_san": 0, "failed": 0,
+                "mbps": 0, "mount": "/dev/nvme0n1",
             }),
         );
         for slice in 0..SLICES / 4 {
-            warehouse.put(
-                "stv_slices",
-                json!({ "node": node, "slice": i64::from(node) * (SLICES / 4) + slice, "localslice": slice, "type": "D" }),
-            );
+            let number = node * (SLICES / 4) + slice;
+            warehouse.put("stv_slices", json!({ "node": node, "slice": number, "localslice": slice, "type": "D" }));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What goes between the made-up warehouse and Amazon S3: loads, their errors, unloads, external queries; and the use of a
 //! workgroup's processing units.
 
-use super::cluster::SLICES;
+use super::cluster::{SLICES, stored_mb};
 use super::queries::{Statement, run};
 use super::warehouse::Warehouse;
 use chrono::{Duration, NaiveDateTime};
@@ -73,23 +73,23 @@ fn loads(warehouse: &mut Warehouse) {
         }
         let query = warehouse.id();
         let start = warehouse.on_day(2, 10_900);
-        warehouse.put(
-            "stl_query",
-            cluster_query(990, query, "copy shop.visits from 's3://crowded-bucket/visits'", start, 60),
-        );
+        let row = of_a_cluster(warehouse, 990, query, "copy shop.visits from 's3://crowded-bucket/visits'", start, 60);
+        warehouse.put("stl_query", row);
     }
     if warehouse.has("compression analysis") {
         for day in 1..=6 {
             let (query, xid) = (warehouse.id(), warehouse.id());
             let start = warehouse.on_day(day, 10_790);
-            warehouse.put("stl_query", cluster_query(query, xid, "analyze compression phase 1", start, 9));
+            let row = of_a_cluster(warehouse, query, xid, "analyze compression phase 1", start, 9);
+            warehouse.put("stl_query", row);
         }
     }
 }
 
-fn cluster_query(query: i64, xid: i64, text: &str, start: NaiveDateTime, seconds: i64) -> Value {
+/// A statement that only a cluster's log tells of.
+fn of_a_cluster(warehouse: &Warehouse, query: i64, xid: i64, text: &str, start: NaiveDateTime, seconds: i64) -> Value {
     json!({
-        "userid": 101, "query": query, "label": "default", "xid": xid, "pid": 40_001, "database": "dev", "querytxt": text,
+        "userid": 101, "query": query, "label": "default", "xid": xid, "pid": 40_001, "database": warehouse.database(), "querytxt": text,
         "starttime": start, "endtime": start + Duration::seconds(seconds), "aborted": 0, "insert_pristine": 0,
         "concurrency_scaling_status": 0,
     })
@@ -321,13 +321,14 @@ fn external(warehouse: &mut Warehouse) {
 
 fn units(warehouse: &mut Warehouse) {
     let always = warehouse.has("a workgroup that never rests");
-    for day in 1..=7 {
+    let stored = stored_mb(warehouse);
+    for day in 0..=7 {
         for hour in 0..24 {
-            let work = (7..19).contains(&hour);
-            if !work && !always {
+            let start = warehouse.on_day(day, hour * 3_600);
+            let work = (7..19).contains(&hour) && day > 0;
+            if !work && !always || start > warehouse.ago(0) {
                 continue;
             }
-            let start = warehouse.on_day(day, hour * 3_600);
             let computed = warehouse.between(20_000, 60_000);
             // A burst every few minutes: each is charged for at least a minute.
             let bursts = day == 3 && hour == 8 && warehouse.has("small bursts");
@@ -335,8 +336,9 @@ fn units(warehouse: &mut Warehouse) {
             warehouse.put(
                 "sys_serverless_usage",
                 json!({
-                    "start_time": start, "end_time": start + Duration::hours(1), "compute_seconds": if bursts { 3_000 } else { computed },
-                    "compute_capacity": 32.0, "data_storage": 140_000 + day * 10, "cross_region_transferred_data": abroad,
+                    "start_time": start, "end_time": start + Duration::hours(1),
+                    "compute_seconds": if bursts { 3_000 } else { computed }, "compute_capacity": 32.0,
+                    "data_storage": stored - day * 100, "cross_region_transferred_data": abroad,
                     "charged_seconds": if bursts { 15_000 } else { computed + 1_000 },
                     "charged_extra_compute_for_automatic_optimization_seconds": 0,
                 }),

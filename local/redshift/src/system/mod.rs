@@ -79,7 +79,8 @@ impl System {
         let transaction = client.transaction().await?;
         if transaction.execute(PLANT, &[]).await? == 1 {
             // The rows are as old as the server's clock says, since statements compare them with GETDATE().
-            let now: chrono::NaiveDateTime = transaction.query_one("select localtimestamp", &[]).await?.try_get(0)?;
+            let now: chrono::NaiveDateTime =
+                transaction.query_one("select date_trunc('second', localtimestamp)", &[]).await?.try_get(0)?;
             let serverless = place.workgroup.is_some();
             let rows = warehouse(seed, now, &place.database, serverless).into_rows();
             let fill = transaction

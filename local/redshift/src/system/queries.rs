@@ -103,7 +103,7 @@ fn slow(warehouse: &mut Warehouse) {
             let text = "insert into shop.daily select trunc(created_at), sum(amount) from shop.sales group by 1";
             run(
                 warehouse,
-                &Statement::new("INSERT", text, warehouse.on_day(1 + n % 6, 21_600 + n / 6 * 3_600), 300_000),
+                &Statement::new("INSERT", text, warehouse.on_day(1 + n % 6, 21_600 + n / 6 * 3_600), 480_000),
             );
         }
     }
@@ -144,7 +144,7 @@ fn crowds(warehouse: &mut Warehouse) {
             let text = "select customer_id, sum(amount) from shop.returns group by 1 order by 2 desc limit 20";
             let mut statement = Statement::new("SELECT", text, warehouse.on_day(3, 52_200 + n), 120_000);
             // What the slots do not hold waits.
-            statement.queue = if n < 10 { 0 } else { 120_000 };
+            statement.queue = if n < 8 { 0 } else { 120_000 };
             run(warehouse, &statement);
         }
     }

@@ -1,5 +1,6 @@
 //! The tables of the made-up warehouse, their columns, and the materialized views over them.
 
+use super::cluster::{SLICES, stored_mb};
 use super::warehouse::Warehouse;
 use serde_json::{Value, json};
 
@@ -88,22 +89,25 @@ pub(super) fn fill(warehouse: &mut Warehouse) {
 }
 
 fn tables(warehouse: &Warehouse) -> Vec<Table> {
-    let sizes: [(i64, i64); 12] = [
-        (900_000_000, warehouse.or("a table larger than the free disk", 260_000, 90_000)),
-        (60_000_000, 8_200),
-        (22_000_000, 3_100),
-        (4_000_000, 640),
-        (9_000_000, 1_900),
-        (31_000_000, 5_200),
-        (6_000_000, 2_400),
-        (80_000_000, 9_900),
-        (2_500_000, 410),
-        (warehouse.or("a large table on every node", 9_000_000, 900_000), 1_300),
-        (3_000_000, 500),
-        (240, 8),
+    let stored = stored_mb(warehouse);
+    // Rows, and thousandths of all that is stored.
+    let shares: [(i64, i64); 12] = [
+        (4_500_000_000, warehouse.or("a table larger than the free disk", 550, 240)),
+        (3_200_000_000, warehouse.or("a table larger than the free disk", 110, 190)),
+        (1_200_000_000, warehouse.or("a table larger than the free disk", 50, 90)),
+        (4_000_000, 10),
+        (400_000_000, 30),
+        (2_400_000_000, warehouse.or("a table larger than the free disk", 70, 160)),
+        (600_000_000, 50),
+        (3_800_000_000, warehouse.or("a table larger than the free disk", 110, 210)),
+        (2_500_000, 5),
+        (warehouse.or("a large table on every node", 9_000_000, 900_000), 10),
+        (3_000_000, 4),
+        (240, 1),
     ];
+    let size = |share: i64| stored * share / 1_000;
     let mut tables: Vec<Table> =
-        NAMES.iter().zip(sizes).map(|((id, name), (rows, size))| Table::new(*id, name, rows, size)).collect();
+        NAMES.iter().zip(shares).map(|((id, name), (rows, share))| Table::new(*id, name, rows, size(share))).collect();
     for table in &mut tables {
         let has = |fault| warehouse.has(fault);
         match table.name {
@@ -145,14 +149,14 @@ fn put(warehouse: &mut Warehouse, table: &Table, total: i64) {
             "vacuum_sort_benefit": table.vacuum_sort_benefit, "create_time": created,
         }),
     );
-    for slice in 0..super::cluster::SLICES {
-        let rows = rows / super::cluster::SLICES;
+    for slice in 0..SLICES {
+        let rows = rows / SLICES;
         warehouse.put(
             "stv_tbl_perm",
             json!({
                 "slice": slice, "id": table.id, "name": table.name, "rows": rows, "sorted_rows": rows / 100 * 98, "temp": 0, "db_id": 1,
                 "insert_pristine": 0, "delete_pristine": 0, "backup": 1, "dist_style": 1,
-                "block_count": table.size_mb / super::cluster::SLICES,
+                "block_count": table.size_mb / SLICES,
             }),
         );
     }

@@ -18,15 +18,21 @@ fn proposals(warehouse: &mut Warehouse) {
         (
             "proposed distribution key",
             "diststyle",
+            200_008,
             "ALTER TABLE \"shop\".\"visits\" ALTER DISTSTYLE KEY DISTKEY \"customer_id\"",
         ),
-        ("proposed sort key", "sortkey", "ALTER TABLE \"shop\".\"events\" ALTER COMPOUND SORTKEY (\"created_at\")"),
-        ("proposed encoding", "encode", "ALTER TABLE \"shop\".\"imports\" ALTER COLUMN \"note\" ENCODE zstd"),
+        (
+            "proposed sort key",
+            "sortkey",
+            200_002,
+            "ALTER TABLE \"shop\".\"events\" ALTER COMPOUND SORTKEY (\"created_at\")",
+        ),
+        ("proposed encoding", "encode", 200_005, "ALTER TABLE \"shop\".\"imports\" ALTER COLUMN \"note\" ENCODE zstd"),
     ];
-    for (group, (fault, kind, ddl)) in (1..).zip(all) {
+    for (group, (fault, kind, table, ddl)) in (1..).zip(all) {
         if warehouse.has(fault) {
             let row = json!({
-                "type": kind, "database": warehouse.database(), "table_id": 200_000 + group, "group_id": group, "ddl": ddl,
+                "type": kind, "database": warehouse.database(), "table_id": table, "group_id": group, "ddl": ddl,
                 "auto_eligible": "f",
             });
             warehouse.put("svv_alter_table_recommendations", row);

@@ -142,13 +142,6 @@ create view redshift_catalog.svl_query_metrics_summary as select * from jsonb_to
     segment_execution_time bigint, cpu_skew numeric(38, 2), io_skew numeric(38, 2), scan_row_count bigint,
     join_row_count bigint, nested_loop_join_row_count bigint, return_row_count bigint,
     spectrum_scan_row_count bigint, spectrum_scan_size_mb bigint, query_queue_time bigint);
-create view redshift_catalog.svl_qlog as select * from jsonb_to_recordset((select content from redshift_catalog.seed where relation = 'svl_qlog')) as t(
-    userid integer, query integer, xid bigint, pid integer, starttime timestamp, endtime timestamp, elapsed bigint,
-    aborted integer, label char(320), substring char(60), source_query integer, concurrency_scaling_status_txt text,
-    from_sp_call integer);
-create view redshift_catalog.svl_statementtext as select * from jsonb_to_recordset((select content from redshift_catalog.seed where relation = 'svl_statementtext')) as t(
-    userid integer, xid bigint, pid integer, label char(320), starttime timestamp, endtime timestamp,
-    sequence integer, type varchar(10), text char(200));
 create view redshift_catalog.svl_compile as select * from jsonb_to_recordset((select content from redshift_catalog.seed where relation = 'svl_compile')) as t(
     userid integer, xid bigint, pid integer, query integer, segment integer, locus integer, starttime timestamp,
     endtime timestamp, compile integer);
@@ -245,9 +238,6 @@ create view redshift_catalog.sys_query_detail as select * from jsonb_to_recordse
     source text, data_skewness integer, time_skewness integer, is_active char(1), spilled_block_local_disk bigint,
     spilled_block_remote_disk bigint, step_attribute text, metrics_level text, plan_parent_id integer,
     plan_node_id integer);
-create view redshift_catalog.sys_query_text as select * from jsonb_to_recordset((select content from redshift_catalog.seed where relation = 'sys_query_text')) as t(
-    user_id integer, query_id bigint, transaction_id bigint, session_id integer, start_time timestamp,
-    sequence integer, text char(4000), query_uuid char(36));
 create view redshift_catalog.sys_load_detail as select * from jsonb_to_recordset((select content from redshift_catalog.seed where relation = 'sys_load_detail')) as t(
     user_id integer, query_id bigint, file_name char(256), bytes_scanned integer, lines_scanned integer,
     record_time timestamp, splits_scanned integer, start_time timestamp, end_time timestamp, file_etag char(256),
@@ -324,6 +314,35 @@ create view redshift_catalog.svv_user_grants as
     from pg_user u, jsonb_to_recordset((
         select content from redshift_catalog.seed where relation = 'svv_user_grants')) as t(role_id integer, role_name text, admin_option boolean)
     where u.usename = current_user;
+
+-- Other forms of what is above.
+create view redshift_catalog.svl_qlog as
+    select userid, query, xid, pid, starttime, endtime, (extract(epoch from endtime - starttime) * 1000000)::bigint as elapsed,
+        aborted, label, left(querytxt, 60)::char(60) as substring, null::integer as source_query,
+        'Main cluster'::text as concurrency_scaling_status_txt, null::integer as from_sp_call
+    from redshift_catalog.stl_query;
+create view redshift_catalog.svl_statementtext as
+    select userid, xid, pid, label, starttime, endtime, part as sequence, 'QUERY'::varchar(10) as type,
+        substr(querytxt, part * 200 + 1, 200)::char(200) as text
+    from redshift_catalog.stl_query, generate_series(0, greatest(length(querytxt) - 1, 0) / 200) as part;
+create view redshift_catalog.sys_query_text as
+    select user_id, query_id, transaction_id, session_id, start_time, 0 as sequence, query_text as text,
+        null::char(36) as query_uuid
+    from redshift_catalog.sys_query_history;
+
+-- What the server itself knows.
+create view redshift_catalog.svv_tables as
+    select table_catalog::text, table_schema::text, table_name::text, table_type::text, null::text as remarks
+    from information_schema.tables
+    where table_schema not in ('redshift_catalog', 'pg_catalog', 'information_schema');
+create view redshift_catalog.svv_columns as
+    select table_catalog::text, table_schema::text, table_name::text, column_name::text, ordinal_position::integer,
+        column_default::text, is_nullable::text, data_type::text, character_maximum_length::integer, numeric_precision::integer,
+        numeric_precision_radix::integer, numeric_scale::integer, datetime_precision::integer, interval_type::text,
+        interval_precision::text, character_set_catalog::text, character_set_schema::text, character_set_name::text,
+        collation_catalog::text, collation_schema::text, collation_name::text, domain_name::text, null::text as remarks
+    from information_schema.columns
+    where table_schema not in ('redshift_catalog', 'pg_catalog', 'information_schema');
 
 do $$
 declare

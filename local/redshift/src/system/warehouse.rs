@@ -51,7 +51,7 @@ impl Warehouse {
                 let hash = fault.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                     (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
                 });
-                scramble(hash ^ scramble(number)) % 2 == 0
+                scramble(hash ^ scramble(number)).is_multiple_of(2)
             }
         }
     }
