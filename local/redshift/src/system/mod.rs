@@ -78,9 +78,9 @@ impl System {
         let mut client = inner.server.connect(database, postgres::ADMINISTRATOR).await?;
         let transaction = client.transaction().await?;
         if transaction.execute(PLANT, &[]).await? == 1 {
-            // The rows are as old as the server's clock says, since statements compare them with GETDATE().
+            // Statements compare the rows with GETDATE().
             let now: chrono::NaiveDateTime =
-                transaction.query_one("select date_trunc('second', localtimestamp)", &[]).await?.try_get(0)?;
+                transaction.query_one("select redshift_catalog.\"timestamp\"()", &[]).await?.try_get(0)?;
             let serverless = place.workgroup.is_some();
             let rows = warehouse(seed, now, &place.database, serverless).into_rows();
             let fill = transaction
