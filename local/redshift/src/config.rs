@@ -170,6 +170,8 @@ pub struct Config {
     pub events: mpsc::UnboundedSender<Value>,
     /// Quotas.
     pub limits: Limits,
+    /// What the system views hold; `None`: nothing.
+    pub seed: Option<crate::Seed>,
     /// Secrets and database users.
     pub logins: Logins,
     /// The S3 of COPY and UNLOAD; without one they fail and say so.
@@ -188,6 +190,7 @@ impl Config {
             targets,
             events,
             limits: Limits::default(),
+            seed: None,
             logins: Logins::default(),
             objects: None,
             clock: system_clock(),

@@ -24,6 +24,7 @@ mod service;
 mod session;
 mod statement;
 mod submit;
+mod system;
 mod transfer;
 mod waiting;
 
@@ -31,6 +32,7 @@ pub use config::{Caller, Clock, Config, Limits, Logins, Secret, Target, system_c
 pub use faults::{Faults, Hold, Throttle};
 pub use rates::Rates;
 pub use service::DataApi;
+pub use system::{Seed, UnknownSeed};
 
 use serde_json::{Map, Value, json};
 

@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     /// Physical database name by target and Database.
     databases: HashMap<(usize, String), String>,
     next_query: AtomicI64,
+    system: crate::system::System,
     state: Mutex<State>,
 }
 
@@ -99,6 +100,7 @@ impl DataApi {
                 resources,
                 databases,
                 next_query: AtomicI64::new(1_000),
+                system: crate::system::System::default(),
                 state: Mutex::default(),
             }),
             owns_server: false,
@@ -304,6 +306,7 @@ impl Inner {
         let missing = || format!("ERROR: database \"{}\" does not exist", place.database);
         let database = self.databases.get(&(place.target, place.database.clone())).ok_or_else(missing)?;
         self.server.create_database(database).await.map_err(shown)?;
+        self.system.plant(self, place, database).await.map_err(shown)?;
         let open = || Connection::open(&self.server, database, &place.db_user);
         match open().await {
             // invalid_authorization_specification: the role does not exist.

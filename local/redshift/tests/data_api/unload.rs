@@ -255,7 +255,7 @@ async fn system_tables_tell_of_it() {
         vec![vec![json!({"stringValue": "completed"}), json!({"longValue": 3}), json!({"longValue": 2})]]
     );
     let tables = s
-        .call("ListTables", s.on_cluster(json!({"SchemaPattern": "pg_catalog", "TablePattern": "stl%"})))
+        .call("ListTables", s.on_cluster(json!({"SchemaPattern": "pg_catalog", "TablePattern": "stl%load%"})))
         .await
         .unwrap();
     let names: Vec<&str> = tables["Tables"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
