@@ -306,7 +306,7 @@ fn alerts(warehouse: &mut Warehouse) {
             continue;
         }
         let (table_id, table) = NAMES[table];
-        for n in 0..4 {
+        for n in 0..2 + place % 4 {
             let start = warehouse.on_day(1 + n, 60_000 + place * 400);
             let text = format!("select count(*) from shop.{table} where customer_id = {n}");
             let query = run(warehouse, &Statement::new("SELECT", text, start, 25_000));
