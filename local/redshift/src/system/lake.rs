@@ -203,7 +203,7 @@ fn unloads(warehouse: &mut Warehouse) {
     add("unload to one file", ("one", "PARQUET", "SNAPPY", 1, 3_000, "completed", ""), &mut all, warehouse);
     add("unload to tiny files", ("tiny", "PARQUET", "SNAPPY", 300, 60, "completed", ""), &mut all, warehouse);
     let denied = "S3ServiceException:Access Denied,Status 403,Error AccessDenied";
-    add("failing unload", ("denied", "PARQUET", "", 0, 0, "failed", denied), &mut all, warehouse);
+    add("failing unload", ("denied", "PARQUET", "", 0, 0, "aborted", denied), &mut all, warehouse);
     for (place, (name, format, compression, files, mb, status, error)) in (0..).zip(all) {
         let start = warehouse.on_day(2, 22_000 + place * 900);
         let end = start + Duration::seconds(80);
