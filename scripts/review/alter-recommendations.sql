@@ -1,5 +1,5 @@
 -- Changes of distribution, sort key and encoding that Amazon Redshift Advisor has worked out from the queries that ran.
--- Statements with one group_id belong together.
+-- Statements with one group_id belong together; -1 stands alone.
 -- Reads svv_alter_table_recommendations.
 select trim(type) as kind,
     trim(database) as database_name,

@@ -7,7 +7,8 @@ select trim(c.bucket) as bucket,
     cast(sum(c.transfer_size) / 1048576.0 as decimal(18, 1)) as transferred_mb,
     cast(sum(c.data_size) / 1048576.0 as decimal(18, 1)) as data_mb,
     cast(sum(c.data_size) * 1.0 / nullif(sum(c.transfer_size), 0) as decimal(18, 2)) as compression_ratio,
-    cast(sum(case when c.transfer_size = c.data_size then c.transfer_size else 0 end) / 1048576.0 as decimal(18, 1)) as uncompressed_mb,
+    cast(sum(case when c.transfer_size = c.data_size then c.transfer_size else 0 end) / 1048576.0
+        as decimal(18, 1)) as uncompressed_mb,
     sum(c.retries) as retries
 from stl_s3client c
 join stl_query q on q.query = c.query

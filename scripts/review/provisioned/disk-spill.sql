@@ -1,7 +1,10 @@
 -- Queries that ran out of memory and wrote intermediate results to disk, the largest first, with the step that spilled.
 -- Reads svl_query_metrics_summary, svl_query_summary, stl_query.
 with steps as (
-    select query, count(*) as disk_steps, max(trim(label)) as example_step, cast(max(workmem) / 1048576.0 as decimal(18, 1)) as memory_mb
+    select query,
+        count(*) as disk_steps,
+        max(trim(label)) as example_step,
+        cast(max(workmem) / 1048576.0 as decimal(18, 1)) as memory_mb
     from svl_query_summary
     where is_diskbased = 't'
     group by query

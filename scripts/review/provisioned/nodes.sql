@@ -28,7 +28,8 @@ select n.node,
     cast(n.capacity / 1024.0 as decimal(18, 1)) as capacity_gb,
     cast((n.capacity - n.used) / 1024.0 as decimal(18, 1)) as free_gb,
     cast(100.0 * n.used / nullif(n.capacity, 0) as decimal(9, 2)) as used_percent,
-    cast(100.0 * n.used / nullif(n.capacity, 0) - avg(100.0 * n.used / nullif(n.capacity, 0)) over () as decimal(9, 2)) as off_average_percent
+    cast(100.0 * n.used / nullif(n.capacity, 0) - avg(100.0 * n.used / nullif(n.capacity, 0)) over ()
+        as decimal(9, 2)) as off_average_percent
 from stv_node_storage_capacity n
 left join disks d on d.node = n.node
 left join slices s on s.node = n.node

@@ -4,7 +4,10 @@
 with spilled as (
     select query_id,
         greatest(
-            sum(case when step_id >= 0 then coalesce(spilled_block_local_disk, 0) + coalesce(spilled_block_remote_disk, 0) else 0 end),
+            sum(case
+                when step_id >= 0 then coalesce(spilled_block_local_disk, 0) + coalesce(spilled_block_remote_disk, 0)
+                else 0
+            end),
             max(coalesce(spilled_block_local_disk, 0) + coalesce(spilled_block_remote_disk, 0))) as spilled_mb,
         sum(case when step_id >= 0 then 1 else 0 end) as disk_steps,
         max(step_name) as example_step

@@ -43,9 +43,9 @@ fn nodes(warehouse: &mut Warehouse) {
         warehouse.put(
             "stv_partitions",
             json!({
-                "owner": node, "host": node, "diskno": 0, "part_begin": 0, "part_end": capacity * 1_048_576, "used": used, "tossed": 0,
-                "capacity": capacity, "reads": 1_000_000, "writes": 400_000, "seek_forward": 0, "seek_back": 0, "is_san": 0, "failed": 0,
-                "mbps": 0, "mount": "/dev/nvme0n1",
+                "owner": node, "host": node, "diskno": 0, "part_begin": 0, "part_end": capacity * 1_048_576,
+                "used": used, "tossed": 0, "capacity": capacity, "reads": 1_000_000, "writes": 400_000,
+                "seek_forward": 0, "seek_back": 0, "is_san": 0, "failed": 0, "mbps": 0, "mount": "/dev/nvme0n1",
             }),
         );
         for slice in 0..SLICES / 4 {
@@ -70,8 +70,9 @@ fn queues(warehouse: &mut Warehouse) {
         warehouse.put(
             "stv_wlm_service_class_config",
             json!({
-                "service_class": class, "queueing_strategy": "fifo queuing", "num_query_tasks": slots, "target_num_query_tasks": slots,
-                "evictable": "false", "eviction_threshold": 0, "query_working_mem": if slots > 0 { 1_200 } else { -1 },
+                "service_class": class, "queueing_strategy": "fifo queuing", "num_query_tasks": slots,
+                "target_num_query_tasks": slots, "evictable": "false", "eviction_threshold": 0,
+                "query_working_mem": if slots > 0 { 1_200 } else { -1 },
                 "target_query_working_mem": if slots > 0 { 1_200 } else { -1 }, "min_step_mem": 5, "name": name,
                 "max_execution_time": timeout, "user_group_wild_card": false, "query_group_wild_card": false,
                 "concurrency_scaling": scaling, "query_priority": priority, "user_role_wild_card": false,
@@ -80,8 +81,9 @@ fn queues(warehouse: &mut Warehouse) {
         warehouse.put(
             "stv_wlm_service_class_state",
             json!({
-                "service_class": class, "num_queued_queries": 0, "num_executing_queries": 1, "num_serviced_queries": 400,
-                "num_executed_queries": 400, "num_evicted_queries": 0, "num_concurrency_scaling_queries": 0,
+                "service_class": class, "num_queued_queries": 0, "num_executing_queries": 1,
+                "num_serviced_queries": 400, "num_executed_queries": 400, "num_evicted_queries": 0,
+                "num_concurrency_scaling_queries": 0,
             }),
         );
     };
@@ -100,10 +102,11 @@ fn queues(warehouse: &mut Warehouse) {
         warehouse.put(
             "stv_wlm_service_class_config",
             json!({
-                "service_class": 14, "queueing_strategy": "fifo queuing", "num_query_tasks": 5, "target_num_query_tasks": 5,
-                "evictable": "true", "eviction_threshold": 0, "query_working_mem": 0, "target_query_working_mem": 0,
-                "min_step_mem": 5, "name": "Short query queue", "max_execution_time": 0, "user_group_wild_card": false,
-                "query_group_wild_card": false, "concurrency_scaling": scaling, "query_priority": "n/a", "user_role_wild_card": false,
+                "service_class": 14, "queueing_strategy": "fifo queuing", "num_query_tasks": 5,
+                "target_num_query_tasks": 5, "evictable": "true", "eviction_threshold": 0, "query_working_mem": 0,
+                "target_query_working_mem": 0, "min_step_mem": 5, "name": "Short query queue", "max_execution_time": 0,
+                "user_group_wild_card": false, "query_group_wild_card": false, "concurrency_scaling": scaling,
+                "query_priority": "n/a", "user_role_wild_card": false,
             }),
         );
     }
@@ -120,8 +123,8 @@ fn monitoring_rules(warehouse: &mut Warehouse) {
         warehouse.put(
             "stv_wlm_qmr_config",
             json!({
-                "service_class": class, "rule_name": rule, "action": action, "metric_name": metric, "metric_operator": ">",
-                "metric_value": value, "action_value": "",
+                "service_class": class, "rule_name": rule, "action": action, "metric_name": metric,
+                "metric_operator": ">", "metric_value": value, "action_value": "",
             }),
         );
     }
@@ -143,24 +146,27 @@ fn data_shares(warehouse: &mut Warehouse) {
     warehouse.put(
         "svv_datashares",
         json!({
-            "share_name": "sales_share", "share_id": 200_101, "share_owner": 100, "source_database": database, "consumer_database": null,
-            "share_type": "OUTBOUND", "createdate": created, "is_publicaccessible": public, "share_acl": "",
-            "producer_account": "000000000000", "producer_namespace": "5709a006-6ac3-4a0c-a609-d740640d3080", "managed_by": "",
+            "share_name": "sales_share", "share_id": 200_101, "share_owner": 100, "source_database": database,
+            "consumer_database": null, "share_type": "OUTBOUND", "createdate": created, "is_publicaccessible": public,
+            "share_acl": "", "producer_account": "000000000000",
+            "producer_namespace": "5709a006-6ac3-4a0c-a609-d740640d3080", "managed_by": "",
         }),
     );
     warehouse.put(
         "svv_datashares",
         json!({
             "share_name": "partner_share", "share_id": 200_102, "share_owner": null, "source_database": null,
-            "consumer_database": consumer, "share_type": "INBOUND", "createdate": created, "is_publicaccessible": false, "share_acl": "",
-            "producer_account": "111111111111", "producer_namespace": "2b12345d-1234-4e2b-9fd6-a3a1d5e3a3c1", "managed_by": "",
+            "consumer_database": consumer, "share_type": "INBOUND", "createdate": created, "is_publicaccessible": false,
+            "share_acl": "", "producer_account": "111111111111",
+            "producer_namespace": "2b12345d-1234-4e2b-9fd6-a3a1d5e3a3c1", "managed_by": "",
         }),
     );
     warehouse.put(
         "svv_datashare_objects",
         json!({
             "share_type": "OUTBOUND", "share_name": "sales_share", "object_type": "table", "object_name": "shop.sales",
-            "producer_account": "000000000000", "producer_namespace": "5709a006-6ac3-4a0c-a609-d740640d3080", "include_new": false,
+            "producer_account": "000000000000", "producer_namespace": "5709a006-6ac3-4a0c-a609-d740640d3080",
+            "include_new": false,
         }),
     );
     for day in 1..=6 {
@@ -174,7 +180,8 @@ fn data_shares(warehouse: &mut Warehouse) {
                     "user_id": 102, "session_id": 5_000 + day, "transaction_id": transaction,
                     "request_id": format!("request-{day}-{request}"), "request_type": "GET RELATION",
                     "transaction_uid": format!("transaction-{day}-{request}"), "record_time": time,
-                    "status": i32::from(failed), "error": if failed { "Producer table not ready for consumption, please retry later." } else { "" },
+                    "status": i32::from(failed),
+                    "error": if failed { "Producer table not ready for consumption, please retry later." } else { "" },
                 }),
             );
         }
@@ -216,20 +223,22 @@ fn connections(warehouse: &mut Warehouse) {
             warehouse.put(
                 "sys_connection_log",
                 json!({
-                    "event": event, "record_time": time, "remote_host": "::ffff:10.0.0.17", "remote_port": "53412", "session_id": session,
-                    "database_name": database, "user_name": c.user, "auth_method": "password", "duration": 0, "ssl_version": c.tls,
-                    "ssl_cipher": "ECDHE-RSA-AES256-GCM-SHA384", "mtu": 1_500, "ssl_compression": "", "ssl_expansion": "",
-                    "iam_auth_guid": "", "application_name": c.application, "driver_version": c.driver, "os_version": "Linux",
-                    "plugin_name": "", "protocol_version": 2, "global_session_id": "",
+                    "event": event, "record_time": time, "remote_host": "::ffff:10.0.0.17", "remote_port": "53412",
+                    "session_id": session, "database_name": database, "user_name": c.user, "auth_method": "password",
+                    "duration": 0, "ssl_version": c.tls, "ssl_cipher": "ECDHE-RSA-AES256-GCM-SHA384", "mtu": 1_500,
+                    "ssl_compression": "", "ssl_expansion": "", "iam_auth_guid": "", "application_name": c.application,
+                    "driver_version": c.driver, "os_version": "Linux", "plugin_name": "", "protocol_version": 2,
+                    "global_session_id": "",
                 }),
             );
             warehouse.put(
                 "stl_connection_log",
                 json!({
-                    "event": event, "recordtime": time, "remotehost": "::ffff:10.0.0.17", "remoteport": "53412", "pid": session,
-                    "dbname": database, "username": c.user, "authmethod": "password", "duration": 0, "sslversion": c.tls,
-                    "sslcipher": "ECDHE-RSA-AES256-GCM-SHA384", "mtu": 1_500, "application_name": c.application, "os_version": "Linux",
-                    "driver_version": c.driver, "protocol_version": 2,
+                    "event": event, "recordtime": time, "remotehost": "::ffff:10.0.0.17", "remoteport": "53412",
+                    "pid": session, "dbname": database, "username": c.user, "authmethod": "password", "duration": 0,
+                    "sslversion": c.tls, "sslcipher": "ECDHE-RSA-AES256-GCM-SHA384", "mtu": 1_500,
+                    "application_name": c.application, "os_version": "Linux", "driver_version": c.driver,
+                    "protocol_version": 2,
                 }),
             );
         }
@@ -247,8 +256,9 @@ fn transactions(warehouse: &mut Warehouse) {
     }
     for (owner, pid, minutes, mode, granted) in open {
         let row = json!({
-            "txn_owner": owner, "txn_db": warehouse.database(), "xid": warehouse.id(), "pid": pid, "txn_start": warehouse.ago(minutes),
-            "lock_mode": mode, "lockable_object_type": "relation", "relation": 200_001, "granted": granted,
+            "txn_owner": owner, "txn_db": warehouse.database(), "xid": warehouse.id(), "pid": pid,
+            "txn_start": warehouse.ago(minutes), "lock_mode": mode, "lockable_object_type": "relation",
+            "relation": 200_001, "granted": granted,
         });
         warehouse.put("svv_transactions", row);
     }

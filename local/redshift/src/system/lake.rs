@@ -1,5 +1,5 @@
-//! What goes between the made-up warehouse and Amazon S3: loads, their errors, unloads, external queries; and the use of a
-//! workgroup's processing units.
+//! What goes between the made-up warehouse and Amazon S3: loads, their errors, unloads, external queries; and the use
+//! of a workgroup's processing units.
 
 use super::cluster::{SLICES, stored_mb};
 use super::queries::{Statement, run};
@@ -89,9 +89,9 @@ fn loads(warehouse: &mut Warehouse) {
 /// A statement that only a cluster's log tells of.
 fn of_a_cluster(warehouse: &Warehouse, query: i64, xid: i64, text: &str, start: NaiveDateTime, seconds: i64) -> Value {
     json!({
-        "userid": 101, "query": query, "label": "default", "xid": xid, "pid": 40_001, "database": warehouse.database(), "querytxt": text,
-        "starttime": start, "endtime": start + Duration::seconds(seconds), "aborted": 0, "insert_pristine": 0,
-        "concurrency_scaling_status": 0,
+        "userid": 101, "query": query, "label": "default", "xid": xid, "pid": 40_001, "database": warehouse.database(),
+        "querytxt": text, "starttime": start, "endtime": start + Duration::seconds(seconds), "aborted": 0,
+        "insert_pristine": 0, "concurrency_scaling_status": 0,
     })
 }
 
@@ -107,9 +107,9 @@ fn copy(warehouse: &mut Warehouse, load: &Load) {
     warehouse.put(
         "load",
         json!({
-            "userid": 101, "query": query, "session": 40_001, "database_name": database, "status": "completed", "table_name": table,
-            "starttime": start, "endtime": end, "data_source": format!("s3://lake/{table}/"), "file_format": "CSV", "loaded_rows": rows,
-            "file_count": files, "file_bytes": bytes, "error_count": 0,
+            "userid": 101, "query": query, "session": 40_001, "database_name": database, "status": "completed",
+            "table_name": table, "starttime": start, "endtime": end, "data_source": format!("s3://lake/{table}/"),
+            "file_format": "CSV", "loaded_rows": rows, "file_count": files, "file_bytes": bytes, "error_count": 0,
         }),
     );
     // A few files stand for all of them: the views are per file, and no section needs each.
@@ -118,16 +118,16 @@ fn copy(warehouse: &mut Warehouse, load: &Load) {
         warehouse.put(
             "load_file",
             json!({
-                "userid": 101, "query": query, "name": name, "filename": name, "lines_scanned": kb * 10, "errors": 0, "curtime": end,
-                "file_format": "Text",
+                "userid": 101, "query": query, "name": name, "filename": name, "lines_scanned": kb * 10, "errors": 0,
+                "curtime": end, "file_format": "Text",
             }),
         );
         warehouse.put(
             "sys_load_detail",
             json!({
-                "user_id": 101, "query_id": query, "file_name": name, "bytes_scanned": (kb * 1_024).min(i64::from(i32::MAX)),
-                "lines_scanned": kb * 10, "record_time": end, "splits_scanned": 1, "start_time": start, "end_time": end,
-                "file_etag": "", "file_last_modified": start,
+                "user_id": 101, "query_id": query, "file_name": name,
+                "bytes_scanned": (kb * 1_024).min(i64::from(i32::MAX)), "lines_scanned": kb * 10, "record_time": end,
+                "splits_scanned": 1, "start_time": start, "end_time": end, "file_etag": "", "file_last_modified": start,
             }),
         );
         let data = if *compressed { kb * 1_024 * 4 } else { kb * 1_024 };
@@ -148,10 +148,11 @@ fn request(
     warehouse.put(
         "stl_s3client",
         json!({
-            "userid": 101, "query": query, "slice": 0, "recordtime": start + Duration::seconds(1), "pid": 40_001, "http_method": "GET",
-            "bucket": bucket, "key": key, "transfer_size": transferred, "data_size": data, "start_time": 0, "end_time": 400_000,
-            "transfer_time": 300_000, "compression_time": 90_000, "connect_time": 2_000, "app_connect_time": 1_000, "retries": retries,
-            "request_id": "", "extended_request_id": "", "ip_address": "", "is_partial": 0, "start_offset": 0, "query_uuid": "",
+            "userid": 101, "query": query, "slice": 0, "recordtime": start + Duration::seconds(1), "pid": 40_001,
+            "http_method": "GET", "bucket": bucket, "key": key, "transfer_size": transferred, "data_size": data,
+            "start_time": 0, "end_time": 400_000, "transfer_time": 300_000, "compression_time": 90_000,
+            "connect_time": 2_000, "app_connect_time": 1_000, "retries": retries, "request_id": "",
+            "extended_request_id": "", "ip_address": "", "is_partial": 0, "start_offset": 0, "query_uuid": "",
         }),
     );
 }
@@ -182,9 +183,10 @@ fn load_errors(warehouse: &mut Warehouse) {
             warehouse.put(
                 "load_error",
                 json!({
-                    "userid": 101, "query": query, "session": 40_002, "database_name": database, "tbl": 200_001 + place, "starttime": start,
-                    "filename": format!("s3://lake/bad/{code}/{n}.csv"), "line_number": 17 + n, "colname": column, "type": kind,
-                    "col_length": "256", "position": 3, "raw_line": "1,C,,x", "raw_field_value": "C", "err_code": code, "err_reason": message,
+                    "userid": 101, "query": query, "session": 40_002, "database_name": database, "tbl": 200_001 + place,
+                    "starttime": start, "filename": format!("s3://lake/bad/{code}/{n}.csv"), "line_number": 17 + n,
+                    "colname": column, "type": kind, "col_length": "256", "position": 3, "raw_line": "1,C,,x",
+                    "raw_field_value": "C", "err_code": code, "err_reason": message,
                 }),
             );
         }
@@ -203,7 +205,7 @@ fn unloads(warehouse: &mut Warehouse) {
     add("unload to one file", ("one", "PARQUET", "SNAPPY", 1, 3_000, "completed", ""), &mut all, warehouse);
     add("unload to tiny files", ("tiny", "PARQUET", "SNAPPY", 300, 60, "completed", ""), &mut all, warehouse);
     let denied = "S3ServiceException:Access Denied,Status 403,Error AccessDenied";
-    add("failing unload", ("denied", "PARQUET", "", 0, 0, "failed", denied), &mut all, warehouse);
+    add("failing unload", ("denied", "PARQUET", "", 0, 0, "aborted", denied), &mut all, warehouse);
     for (place, (name, format, compression, files, mb, status, error)) in (0..).zip(all) {
         let start = warehouse.on_day(2, 22_000 + place * 900);
         let end = start + Duration::seconds(80);
@@ -216,18 +218,19 @@ fn unloads(warehouse: &mut Warehouse) {
         warehouse.put(
             "unload",
             json!({
-                "userid": 101, "query": query, "session": 40_003, "database_name": database, "status": status, "starttime": start,
-                "endtime": end, "file_format": format, "compression_type": compression, "unloaded_location": location,
-                "unloaded_rows": mb * 10_000, "unloaded_files_count": files, "unloaded_files_size": mb * MB, "error_message": error,
+                "userid": 101, "query": query, "session": 40_003, "database_name": database, "status": status,
+                "starttime": start, "endtime": end, "file_format": format, "compression_type": compression,
+                "unloaded_location": location, "unloaded_rows": mb * 10_000, "unloaded_files_count": files,
+                "unloaded_files_size": mb * MB, "error_message": error,
             }),
         );
         for file in 0..files.min(4) {
             warehouse.put(
                 "unload_file",
                 json!({
-                    "userid": 101, "query": query, "session": 40_003, "slice": file, "path": format!("{location}{file:04}_part_00"),
-                    "starttime": start, "endtime": end, "line_count": mb * 10_000 / files, "transfer_size": mb * MB / files,
-                    "file_format": format,
+                    "userid": 101, "query": query, "session": 40_003, "slice": file,
+                    "path": format!("{location}{file:04}_part_00"), "starttime": start, "endtime": end,
+                    "line_count": mb * 10_000 / files, "transfer_size": mb * MB / files, "file_format": format,
                 }),
             );
         }
@@ -284,35 +287,41 @@ fn external(warehouse: &mut Warehouse) {
             warehouse.put(
                 "sys_external_query_detail",
                 json!({
-                    "user_id": 102, "query_id": query, "transaction_id": xid, "child_query_sequence": 1, "segment_id": 1, "source_type": "S3",
-                    "start_time": start, "end_time": end, "duration": 8_000_000, "total_partitions": table.partitions,
-                    "qualified_partitions": table.qualified, "scanned_files": table.files, "returned_rows": table.returned_mb * 9_000,
-                    "returned_bytes": table.returned_mb * MB, "file_format": table.format, "file_location": "s3://lake/",
-                    "external_query_text": "", "warning_message": table.warning, "table_name": table.name, "is_recursive": "f",
-                    "is_nested": "f", "s3list_time": 300, "get_partition_time": 90, "query_uuid": "",
+                    "user_id": 102, "query_id": query, "transaction_id": xid, "child_query_sequence": 1,
+                    "segment_id": 1, "source_type": "S3", "start_time": start, "end_time": end, "duration": 8_000_000,
+                    "total_partitions": table.partitions, "qualified_partitions": table.qualified,
+                    "scanned_files": table.files, "returned_rows": table.returned_mb * 9_000,
+                    "returned_bytes": table.returned_mb * MB, "file_format": table.format,
+                    "file_location": "s3://lake/", "external_query_text": "", "warning_message": table.warning,
+                    "table_name": table.name, "is_recursive": "f", "is_nested": "f", "s3list_time": 300,
+                    "get_partition_time": 90, "query_uuid": "",
                 }),
             );
             warehouse.put(
                 "svl_s3query_summary",
                 json!({
-                    "userid": 102, "query": query, "xid": xid, "pid": 40_000, "segment": 1, "step": 0, "starttime": start, "endtime": end,
-                    "elapsed": 8_000_000, "aborted": 0, "external_table_name": table.name, "file_format": table.format,
+                    "userid": 102, "query": query, "xid": xid, "pid": 40_000, "segment": 1, "step": 0,
+                    "starttime": start, "endtime": end, "elapsed": 8_000_000, "aborted": 0,
+                    "external_table_name": table.name, "file_format": table.format,
                     "is_partitioned": if table.partitions > 0 { "t" } else { "f" }, "is_rrscan": "f", "is_nested": "f",
-                    "s3_scanned_rows": bytes / 100, "s3_scanned_bytes": bytes, "s3query_returned_rows": table.returned_mb * 9_000,
-                    "s3query_returned_bytes": table.returned_mb * MB, "files": table.files, "files_max": table.files / 8 + 1,
-                    "files_avg": table.files / 8, "splits": table.files, "splits_max": table.files / 8 + 1, "splits_avg": table.files / 8,
-                    "total_split_size": bytes, "max_split_size": table.mb_per_file * MB, "avg_split_size": table.mb_per_file * MB,
-                    "total_retries": 0, "max_retries": 0, "max_request_duration": 900_000, "avg_request_duration": 400_000.0,
-                    "max_request_parallelism": 10, "avg_request_parallelism": 6.5, "total_slowdown_count": 0, "max_slowdown_count": 0,
+                    "s3_scanned_rows": bytes / 100, "s3_scanned_bytes": bytes,
+                    "s3query_returned_rows": table.returned_mb * 9_000,
+                    "s3query_returned_bytes": table.returned_mb * MB, "files": table.files,
+                    "files_max": table.files / 8 + 1, "files_avg": table.files / 8, "splits": table.files,
+                    "splits_max": table.files / 8 + 1, "splits_avg": table.files / 8, "total_split_size": bytes,
+                    "max_split_size": table.mb_per_file * MB, "avg_split_size": table.mb_per_file * MB,
+                    "total_retries": 0, "max_retries": 0, "max_request_duration": 900_000,
+                    "avg_request_duration": 400_000.0, "max_request_parallelism": 10, "avg_request_parallelism": 6.5,
+                    "total_slowdown_count": 0, "max_slowdown_count": 0,
                 }),
             );
             warehouse.put(
                 "svl_s3partition_summary",
                 json!({
-                    "query": query, "segment": 1, "assignment": "S", "min_starttime": start, "max_endtime": end, "min_duration": 90_000,
-                    "max_duration": 90_000, "avg_duration": 90_000, "total_partitions": table.partitions,
-                    "qualified_partitions": table.qualified, "min_assigned_partitions": 1, "max_assigned_partitions": 9,
-                    "avg_assigned_partitions": 4,
+                    "query": query, "segment": 1, "assignment": "S", "min_starttime": start, "max_endtime": end,
+                    "min_duration": 90_000, "max_duration": 90_000, "avg_duration": 90_000,
+                    "total_partitions": table.partitions, "qualified_partitions": table.qualified,
+                    "min_assigned_partitions": 1, "max_assigned_partitions": 9, "avg_assigned_partitions": 4,
                 }),
             );
         }

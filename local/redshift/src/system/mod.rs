@@ -1,8 +1,8 @@
-//! System tables and views, and what a seed puts into them: a made-up warehouse whose statements, loads, tables and nodes
-//! fit together. `views.sql` has their columns.
+//! System tables and views, and what a seed puts into them: a made-up warehouse whose statements, loads, tables and
+//! nodes fit together. `views.sql` has their columns.
 //!
-//! What must never happen here: two seedings of the same number that differ in anything but the time they start from, rows of
-//! a cluster's own views (STL, STV, SVL) in a workgroup, a seed that touches a user's schema.
+//! What must never happen here: two seedings of the same number that differ in anything but the time they start from,
+//! rows of a cluster's own views (STL, STV, SVL) in a workgroup, a seed that touches a user's schema.
 
 mod cluster;
 mod lake;
@@ -24,8 +24,8 @@ use warehouse::Warehouse;
 pub enum Seed {
     /// A warehouse without a fault that a review would find.
     Healthy,
-    /// A warehouse with every fault that the review of this project knows. Its login lacks `sys:monitor`, and sees the rows of
-    /// others all the same: else nothing but that would be found.
+    /// A warehouse with every fault that the review of this project knows. Its login lacks `sys:monitor`, and sees the
+    /// rows of others all the same: else nothing but that would be found.
     Troubled,
     /// Each fault or not, as the number says: the same number, the same warehouse.
     Mixed(u64),

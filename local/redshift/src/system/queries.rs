@@ -306,7 +306,7 @@ fn alerts(warehouse: &mut Warehouse) {
             continue;
         }
         let (table_id, table) = NAMES[table];
-        for n in 0..4 {
+        for n in 0..2 + place % 4 {
             let start = warehouse.on_day(1 + n, 60_000 + place * 400);
             let text = format!("select count(*) from shop.{table} where customer_id = {n}");
             let query = run(warehouse, &Statement::new("SELECT", text, start, 25_000));
@@ -315,18 +315,19 @@ fn alerts(warehouse: &mut Warehouse) {
                 warehouse.put(
                     "stl_alert_event_log",
                     json!({
-                        "userid": 102, "query": query, "slice": slice, "segment": 2, "step": 3, "pid": 40_000, "xid": xid, "event": event,
-                        "solution": solution, "event_time": start + Duration::seconds(3),
+                        "userid": 102, "query": query, "slice": slice, "segment": 2, "step": 3, "pid": 40_000,
+                        "xid": xid, "event": event, "solution": solution, "event_time": start + Duration::seconds(3),
                     }),
                 );
                 warehouse.put(
                     "stl_scan",
                     json!({
                         "userid": 102, "query": query, "slice": slice, "segment": 2, "step": 0, "starttime": start,
-                        "endtime": start + Duration::seconds(20), "tasknum": 1, "rows": 41, "bytes": 328, "fetches": 1, "type": 2,
-                        "tbl": table_id, "is_rrscan": "f", "is_delayed_scan": "f", "rows_pre_filter": 8_182_930,
-                        "rows_pre_user_filter": 8_182_930, "perm_table_name": table, "is_rlf_scan": "f", "is_rlf_scan_reason": 0,
-                        "num_em_blocks": 0, "checksum": 0, "runtime_filtering": "f",
+                        "endtime": start + Duration::seconds(20), "tasknum": 1, "rows": 41, "bytes": 328, "fetches": 1,
+                        "type": 2, "tbl": table_id, "is_rrscan": "f", "is_delayed_scan": "f",
+                        "rows_pre_filter": 8_182_930, "rows_pre_user_filter": 8_182_930, "perm_table_name": table,
+                        "is_rlf_scan": "f", "is_rlf_scan_reason": 0, "num_em_blocks": 0, "checksum": 0,
+                        "runtime_filtering": "f",
                     }),
                 );
             }
@@ -359,12 +360,14 @@ fn scaling(warehouse: &mut Warehouse) {
 /// A step of a query as sys_query_detail has it.
 fn detail(query: i64, start: NaiveDateTime, milliseconds: i64, step: &str) -> Value {
     json!({
-        "user_id": 102, "query_id": query, "child_query_sequence": 1, "stream_id": 0, "segment_id": 2, "step_id": 3, "step_name": step,
-        "table_id": 0, "table_name": "", "is_rrscan": "f", "start_time": start, "end_time": start + Duration::milliseconds(milliseconds),
-        "duration": milliseconds * 1_000, "alert": "", "input_bytes": 8_000_000, "input_rows": 100_000, "output_bytes": 80_000,
-        "output_rows": 1_000, "blocks_read": 120, "blocks_write": 0, "local_read_io": 120, "remote_read_io": 0, "source": "",
-        "data_skewness": 2, "time_skewness": 3, "is_active": "f", "spilled_block_local_disk": 0, "spilled_block_remote_disk": 0,
-        "step_attribute": "", "metrics_level": "step", "plan_parent_id": 1, "plan_node_id": 2,
+        "user_id": 102, "query_id": query, "child_query_sequence": 1, "stream_id": 0, "segment_id": 2, "step_id": 3,
+        "step_name": step, "table_id": 0, "table_name": "", "is_rrscan": "f", "start_time": start,
+        "end_time": start + Duration::milliseconds(milliseconds), "duration": milliseconds * 1_000, "alert": "",
+        "input_bytes": 8_000_000, "input_rows": 100_000, "output_bytes": 80_000, "output_rows": 1_000,
+        "blocks_read": 120, "blocks_write": 0, "local_read_io": 120, "remote_read_io": 0, "source": "",
+        "data_skewness": 2, "time_skewness": 3, "is_active": "f", "spilled_block_local_disk": 0,
+        "spilled_block_remote_disk": 0, "step_attribute": "", "metrics_level": "step", "plan_parent_id": 1,
+        "plan_node_id": 2,
     })
 }
 
@@ -394,13 +397,15 @@ pub(super) fn run(warehouse: &mut Warehouse, statement: &Statement) -> i64 {
         "sys_query_history",
         json!({
             "user_id": user, "query_id": query, "query_label": "default", "transaction_id": xid, "session_id": 40_000,
-            "database_name": database, "query_type": kind, "status": status, "result_cache_hit": false, "start_time": start,
-            "end_time": end, "elapsed_time": elapsed * 1_000, "queue_time": queue * 1_000, "execution_time": (compile + run) * 1_000,
-            "error_message": error, "returned_rows": rows, "returned_bytes": rows * 40, "query_text": text, "redshift_version": "1.0.123456",
-            "usage_limit": "", "compute_type": "primary", "compile_time": compile * 1_000, "planning_time": 9_000,
-            "lock_wait_time": lock * 1_000, "service_class_id": class, "service_class_name": class_name, "query_priority": "Normal",
-            "short_query_accelerated": "false", "user_query_hash": format!("{hash:016x}"), "generic_query_hash": format!("{hash:016x}"),
-            "query_hash_version": 1, "result_cache_query_id": null, "username": username,
+            "database_name": database, "query_type": kind, "status": status, "result_cache_hit": false,
+            "start_time": start, "end_time": end, "elapsed_time": elapsed * 1_000, "queue_time": queue * 1_000,
+            "execution_time": (compile + run) * 1_000, "error_message": error, "returned_rows": rows,
+            "returned_bytes": rows * 40, "query_text": text, "redshift_version": "1.0.123456", "usage_limit": "",
+            "compute_type": "primary", "compile_time": compile * 1_000, "planning_time": 9_000,
+            "lock_wait_time": lock * 1_000, "service_class_id": class, "service_class_name": class_name,
+            "query_priority": "Normal", "short_query_accelerated": "false", "user_query_hash": format!("{hash:016x}"),
+            "generic_query_hash": format!("{hash:016x}"), "query_hash_version": 1, "result_cache_query_id": null,
+            "username": username,
         }),
     );
     if *spilled_mb > 0 {
@@ -414,9 +419,10 @@ pub(super) fn run(warehouse: &mut Warehouse, statement: &Statement) -> i64 {
         warehouse.put(
             "svl_query_summary",
             json!({
-                "userid": user, "query": query, "stm": 1, "seg": 2, "step": 3, "maxtime": run * 1_000, "avgtime": run * 900, "rows": 9_000_000,
-                "bytes": 900_000_000, "rate_row": null, "rate_byte": null, "label": "sort   tbl=1182", "is_diskbased": "t",
-                "workmem": 1_200_000_000, "is_rrscan": "f", "is_delayed_scan": "f", "rows_pre_filter": 0,
+                "userid": user, "query": query, "stm": 1, "seg": 2, "step": 3, "maxtime": run * 1_000,
+                "avgtime": run * 900, "rows": 9_000_000, "bytes": 900_000_000, "rate_row": null, "rate_byte": null,
+                "label": "sort   tbl=1182", "is_diskbased": "t", "workmem": 1_200_000_000, "is_rrscan": "f",
+                "is_delayed_scan": "f", "rows_pre_filter": 0,
             }),
         );
     }
@@ -446,9 +452,9 @@ fn of_a_cluster(warehouse: &mut Warehouse, statement: &Statement, ids: &Ids<'_>)
     warehouse.put(
         "stl_query",
         json!({
-            "userid": user, "query": query, "label": "default", "xid": xid, "pid": 40_000, "database": database, "querytxt": text,
-            "starttime": start, "endtime": end, "aborted": i32::from(!statement.error.is_empty()), "insert_pristine": 0,
-            "concurrency_scaling_status": 0,
+            "userid": user, "query": query, "label": "default", "xid": xid, "pid": 40_000, "database": database,
+            "querytxt": text, "starttime": start, "endtime": end, "aborted": i32::from(!statement.error.is_empty()),
+            "insert_pristine": 0, "concurrency_scaling_status": 0,
         }),
     );
     let exec = (*end - *exec_start).num_milliseconds() * 1_000;
@@ -456,21 +462,23 @@ fn of_a_cluster(warehouse: &mut Warehouse, statement: &Statement, ids: &Ids<'_>)
         "stl_wlm_query",
         json!({
             "userid": user, "xid": xid, "task": query, "query": query, "service_class": class, "slot_count": 1,
-            "service_class_start_time": start, "queue_start_time": start, "queue_end_time": exec_start, "total_queue_time": queue * 1_000,
-            "exec_start_time": exec_start, "exec_end_time": end, "total_exec_time": exec, "service_class_end_time": end,
-            "final_state": "Completed", "est_peak_mem": 200_000_000, "query_priority": "Normal", "service_class_name": class_name,
+            "service_class_start_time": start, "queue_start_time": start, "queue_end_time": exec_start,
+            "total_queue_time": queue * 1_000, "exec_start_time": exec_start, "exec_end_time": end,
+            "total_exec_time": exec, "service_class_end_time": end, "final_state": "Completed",
+            "est_peak_mem": 200_000_000, "query_priority": "Normal", "service_class_name": class_name,
         }),
     );
     warehouse.put(
         "svl_query_metrics_summary",
         json!({
-            "userid": user, "query": query, "service_class": class, "query_cpu_time": run / 1_500, "query_blocks_read": 1_200,
-            "query_execution_time": run / 1_000, "query_cpu_usage_percent": 24.5,
+            "userid": user, "query": query, "service_class": class, "query_cpu_time": run / 1_500,
+            "query_blocks_read": 1_200, "query_execution_time": run / 1_000, "query_cpu_usage_percent": 24.5,
             "query_temp_blocks_to_disk": if *spilled_mb > 0 { json!(spilled_mb) } else { json!(null) },
-            "segment_execution_time": run / 1_300, "cpu_skew": 1.1, "io_skew": statement.io_skew, "scan_row_count": 1_000_000,
-            "join_row_count": statement.joined_rows, "nested_loop_join_row_count": statement.nested_rows,
-            "return_row_count": if statement.kind == "SELECT" { statement.rows } else { 0 }, "spectrum_scan_row_count": null,
-            "spectrum_scan_size_mb": null, "query_queue_time": queue / 1_000,
+            "segment_execution_time": run / 1_300, "cpu_skew": 1.1, "io_skew": statement.io_skew,
+            "scan_row_count": 1_000_000, "join_row_count": statement.joined_rows,
+            "nested_loop_join_row_count": statement.nested_rows,
+            "return_row_count": if statement.kind == "SELECT" { statement.rows } else { 0 },
+            "spectrum_scan_row_count": null, "spectrum_scan_size_mb": null, "query_queue_time": queue / 1_000,
         }),
     );
 }

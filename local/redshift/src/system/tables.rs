@@ -143,8 +143,8 @@ fn put(warehouse: &mut Warehouse, table: &Table, total: i64) {
             "database": database, "schema": "shop", "table_id": table.id, "table": table.name, "encoded": table.encoded,
             "diststyle": table.diststyle, "sortkey1": table.sortkey1, "max_varchar": table.max_varchar,
             "sortkey1_enc": table.sortkey1_encoding, "sortkey_num": table.sortkey_columns, "size": table.size_mb,
-            "pct_used": percent(table.size_mb, total), "empty": 0, "unsorted": table.unsorted, "stats_off": table.stats_off,
-            "tbl_rows": rows, "skew_sortkey1": 1.0, "skew_rows": table.skew_rows,
+            "pct_used": percent(table.size_mb, total), "empty": 0, "unsorted": table.unsorted,
+            "stats_off": table.stats_off, "tbl_rows": rows, "skew_sortkey1": 1.0, "skew_rows": table.skew_rows,
             "estimated_visible_rows": rows - rows / 100 * table.deleted_percent, "risk_event": null,
             "vacuum_sort_benefit": table.vacuum_sort_benefit, "create_time": created,
         }),
@@ -154,8 +154,8 @@ fn put(warehouse: &mut Warehouse, table: &Table, total: i64) {
         warehouse.put(
             "stv_tbl_perm",
             json!({
-                "slice": slice, "id": table.id, "name": table.name, "rows": rows, "sorted_rows": rows / 100 * 98, "temp": 0, "db_id": 1,
-                "insert_pristine": 0, "delete_pristine": 0, "backup": 1, "dist_style": 1,
+                "slice": slice, "id": table.id, "name": table.name, "rows": rows, "sorted_rows": rows / 100 * 98,
+                "temp": 0, "db_id": 1, "insert_pristine": 0, "delete_pristine": 0, "backup": 1, "dist_style": 1,
                 "block_count": table.size_mb / SLICES,
             }),
         );
@@ -198,8 +198,9 @@ fn columns(warehouse: &mut Warehouse, table: &Table) {
             "svv_redshift_columns",
             json!({
                 "database_name": database, "schema_name": "shop", "table_name": table.name, "column_name": name,
-                "ordinal_position": place, "data_type": kind, "column_default": "", "is_nullable": if name == "id" { "NO" } else { "YES" },
-                "encoding": encoding, "distkey": distkey, "sortkey": sortkey, "column_acl": "", "remarks": "",
+                "ordinal_position": place, "data_type": kind, "column_default": "",
+                "is_nullable": if name == "id" { "NO" } else { "YES" }, "encoding": encoding, "distkey": distkey,
+                "sortkey": sortkey, "column_acl": "", "remarks": "",
             }),
         );
     }
@@ -243,15 +244,16 @@ fn materialized_views(warehouse: &mut Warehouse) {
         warehouse.put(
             "svv_mv_info",
             json!({
-                "database_name": database, "schema_name": "shop", "user_name": "loader", "name": name, "is_stale": flag(stale), "state": state,
-                "autorewrite": "t", "autorefresh": flag(automatic),
+                "database_name": database, "schema_name": "shop", "user_name": "loader", "name": name,
+                "is_stale": flag(stale), "state": state, "autorewrite": "t", "autorefresh": flag(automatic),
             }),
         );
         warehouse.put(
             "stv_mv_info",
             json!({
-                "db_name": database, "schema": "shop", "name": name, "updated_upto_xid": 90_000, "is_stale": flag(stale),
-                "owner_user_name": "loader", "state": state, "autorewrite": "t", "autorefresh": flag(automatic),
+                "db_name": database, "schema": "shop", "name": name, "updated_upto_xid": 90_000,
+                "is_stale": flag(stale), "owner_user_name": "loader", "state": state, "autorewrite": "t",
+                "autorefresh": flag(automatic),
             }),
         );
         if status.is_empty() {
@@ -266,16 +268,17 @@ fn materialized_views(warehouse: &mut Warehouse) {
             warehouse.put(
                 "sys_mv_refresh_history",
                 json!({
-                    "user_id": 101, "session_id": session, "transaction_id": transaction, "database_name": database, "schema_name": "shop",
-                    "mv_id": id, "mv_name": name, "refresh_type": kind, "status": status, "start_time": start, "end_time": end,
-                    "duration": seconds * 1_000_000, "consumer_account": "", "consumer_region": "", "consumer_namespace": "",
+                    "user_id": 101, "session_id": session, "transaction_id": transaction, "database_name": database,
+                    "schema_name": "shop", "mv_id": id, "mv_name": name, "refresh_type": kind, "status": status,
+                    "start_time": start, "end_time": end, "duration": seconds * 1_000_000, "consumer_account": "",
+                    "consumer_region": "", "consumer_namespace": "",
                 }),
             );
             warehouse.put(
                 "svl_mv_refresh_status",
                 json!({
-                    "db_name": database, "userid": 101, "schema_name": "shop", "mv_name": name, "xid": transaction, "starttime": start,
-                    "endtime": end, "status": status, "refresh_type": kind,
+                    "db_name": database, "userid": 101, "schema_name": "shop", "mv_name": name, "xid": transaction,
+                    "starttime": start, "endtime": end, "status": status, "refresh_type": kind,
                 }),
             );
         }
