@@ -512,7 +512,11 @@ fn shown(review: &Review<'_>, page: &Page<'_>, finding: &Finding, change: Option
             head(section, name, number)
         })
         .collect();
-    let rows = finding.rows.iter().map(|row| row.iter().map(value_cell).collect()).collect();
+    let rows = finding
+        .rows
+        .iter()
+        .map(|row| row.iter().zip(&finding.columns).map(|(value, name)| value_cell(value, identifies(name))).collect())
+        .collect();
     let csv = finding.total.and_then(|_| (page.csv)(&finding.section));
     Shown {
         rule: finding.rule.clone(),
@@ -573,6 +577,12 @@ fn head(section: Option<&Section>, name: &str, number: bool) -> Head {
     }
 }
 
+/// Whether a column's numbers are names, which are not grouped: query_id, pid, node, slice.
+fn identifies(column: &str) -> bool {
+    let name = column.to_ascii_lowercase();
+    name.ends_with("id") || matches!(name.as_str(), "query" | "node" | "slice" | "service_class" | "process" | "year")
+}
+
 fn text_cell(text: &str) -> Cell {
     if text.chars().count() > CELL {
         let whole = words::start(text, LONG_CELL);
@@ -590,10 +600,11 @@ fn null_cell() -> Cell {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn value_cell(value: &Value) -> Cell {
+fn value_cell(value: &Value, identifies: bool) -> Cell {
     match value {
         Value::Null => null_cell(),
         Value::Boolean(yes) => text_cell(if *yes { "yes" } else { "no" }),
+        Value::Integer(number) if identifies => number_cell(number.to_string(), *number as f64),
         Value::Integer(number) => number_cell(words::whole((*number).into()), *number as f64),
         Value::Real(number) => number_cell(words::number(*number), *number),
         Value::Text(text) => text_cell(text),
@@ -601,10 +612,11 @@ fn value_cell(value: &Value) -> Cell {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn field_cell(field: &Field, numeric: bool) -> Cell {
+fn field_cell(field: &Field, numeric: bool, identifies: bool) -> Cell {
     match field {
         Field::Null => null_cell(),
         Field::Boolean(yes) => text_cell(if *yes { "yes" } else { "no" }),
+        Field::Long(number) if identifies => number_cell(number.to_string(), *number as f64),
         Field::Long(number) => number_cell(words::whole((*number).into()), *number as f64),
         Field::Double(number) => number_cell(words::number(*number), *number),
         Field::Text(text) => match text.trim().parse::<f64>() {
@@ -657,7 +669,12 @@ fn part(review: &Review<'_>, page: &Page<'_>, section: &Section, findings: &[Sho
     let rows: Vec<Vec<Cell>> = loaded
         .first
         .iter()
-        .map(|row| row.iter().zip(&loaded.columns).map(|(field, column)| field_cell(field, column.numeric)).collect())
+        .map(|row| {
+            row.iter()
+                .zip(&loaded.columns)
+                .map(|(field, column)| field_cell(field, column.numeric, identifies(&column.name)))
+                .collect()
+        })
         .collect();
     let csv = (page.csv)(&section.id);
     part.table = Some(Table {
@@ -687,6 +704,7 @@ fn picture(review: &Review<'_>, section: &Section) -> Option<(String, String)> {
         ChartKind::Line => format!("SELECT {label}, {value} FROM {table} WHERE {value} IS NOT NULL LIMIT 5000"),
     };
     let found = review.database.select(&select, 5000).ok()?;
+    let label_title = head(Some(section), &chart.label, false);
     let points: Vec<(String, f64)> = found
         .first
         .into_iter()
@@ -695,8 +713,9 @@ fn picture(review: &Review<'_>, section: &Section) -> Option<(String, String)> {
             let mut cells = row.into_iter();
             let label = match cells.next()? {
                 Sql::Text(text) => text,
-                Sql::Integer(number) => number.to_string(),
-                Sql::Real(number) => words::number(number),
+                // A bare number says nothing beside a bar.
+                Sql::Integer(number) => format!("{} {number}", label_title.title),
+                Sql::Real(number) => format!("{} {}", label_title.title, words::number(number)),
                 _ => "–".to_owned(),
             };
             #[allow(clippy::cast_precision_loss)]
@@ -708,7 +727,6 @@ fn picture(review: &Review<'_>, section: &Section) -> Option<(String, String)> {
             Some((label, value))
         })
         .collect();
-    let label = head(Some(section), &chart.label, false);
     let value = head(Some(section), &chart.value, true);
     let id = format!("chart-{}", section.id);
     let total = review.loaded(&section.id).map_or(0, |loaded| loaded.total);
@@ -716,11 +734,11 @@ fn picture(review: &Review<'_>, section: &Section) -> Option<(String, String)> {
         ChartKind::Bar => {
             let most =
                 if (points.len() as u64) < total { format!(", the {} highest", points.len()) } else { String::new() };
-            let title = format!("{} by {}{most}", value.title, label.title.to_lowercase());
+            let title = format!("{} by {}{most}", value.title, label_title.title.to_lowercase());
             (chart::bars(&id, &title, &points, value.unit.as_deref())?, title)
         }
         ChartKind::Line => {
-            let title = format!("{} by {}", value.title, label.title.to_lowercase());
+            let title = format!("{} by {}", value.title, label_title.title.to_lowercase());
             (chart::line(&id, &title, &points, value.unit.as_deref())?, title)
         }
     };
@@ -843,8 +861,9 @@ fn how(page: &Page<'_>) -> How {
             number_cell(span.round.to_string(), span.round.into()),
             number_cell(words::span(after), ms(after)),
             number_cell(words::span(took), ms(took)),
-            span.rows
-                .map_or_else(null_cell, |rows| value_cell(&Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX)))),
+            span.rows.map_or_else(null_cell, |rows| {
+                value_cell(&Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX)), false)
+            }),
         ]
     });
     let rows: Vec<Vec<Cell>> = queries.collect();
