@@ -168,6 +168,73 @@ fn a_rule_that_cannot_run_is_told() {
 }
 
 #[test]
+fn sql_that_cannot_be_read_is_told_before_any_run() {
+    for (condition, text, wrong) in [
+        ("when", "used > 75", false),
+        ("when", "no_such_column = 1 and f(x)", false),
+        ("select", "select * from nowhere;", false),
+        ("when", "used > ", true),
+        ("when", "used > 'open", true),
+        ("select", "selct 1", true),
+        ("select", "select 1; select 2", true),
+    ] {
+        let problems = report::check_rules("config/x", &one_rule(condition, text)).unwrap();
+        assert_eq!(!problems.is_empty(), wrong, "{text}: {problems:?}");
+        if let Some(problem) = problems.first() {
+            assert_eq!(problem.path, format!("$.rules[0].{condition}"));
+        }
+    }
+}
+
+/// The contrast of two colours as WCAG 2.2 has it.
+fn contrast(one: &str, other: &str) -> f64 {
+    let light = |colour: &str| {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    };
+    let (one, other) = (light(one) + 0.05, light(other) + 0.05);
+    if one > other { one / other } else { other / one }
+}
+
+#[test]
+fn letters_stand_out_in_light_and_dark() {
+    let light = TEMPLATE.split(":root {").nth(1).unwrap();
+    let dark = TEMPLATE.split("prefers-color-scheme: dark").nth(1).unwrap();
+    for (mode, css) in [("light", light), ("dark", dark)] {
+        let colour = |name: &str| {
+            let start = css.split(&format!("--{name}: ")).nth(1).unwrap_or_else(|| panic!("{mode} has no {name}"));
+            let colour: String = start.chars().take_while(|c| *c != ';').collect();
+            colour
+        };
+        for (letters, ground) in [
+            ("ink", "page"),
+            ("ink", "card"),
+            ("ink", "faint"),
+            ("soft", "page"),
+            ("soft", "card"),
+            ("soft", "faint"),
+            ("link", "page"),
+            ("link", "card"),
+            ("high", "high-bg"),
+            ("medium", "medium-bg"),
+            ("low", "low-bg"),
+            ("good", "good-bg"),
+            ("new", "new-bg"),
+            ("high", "card"),
+            ("medium", "card"),
+            ("low", "card"),
+            ("high", "faint"),
+        ] {
+            let contrast = contrast(&colour(letters), &colour(ground));
+            assert!(contrast >= 4.5, "{mode}: {letters} on {ground} has {contrast:.2}");
+        }
+    }
+}
+
+#[test]
 fn a_section_without_rows_of_its_own_silences_nothing() {
     let missing =
         |condition: &str, text: &str| evaluate(&one_rule(condition, text), false).not_evaluated[0].why.clone();

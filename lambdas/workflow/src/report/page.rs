@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::findings::{Change, Finding, Findings, Value, Why, rank};
 use super::{Error, Review, SectionState, chart, words};
 use crate::address::Address;
-use crate::configuration::{ChartKind, Section, Severity};
+use crate::configuration::{ChartKind, PREFLIGHT, Section, Severity};
 use crate::field::Field;
 use crate::manifest::Ending;
 use crate::plan::Plan;
@@ -39,8 +39,6 @@ pub struct Page<'p> {
     pub results: Option<Address>,
 }
 
-/// The section that says what the review can see.
-const PREFLIGHT: &str = "preflight";
 /// The longest text of a cell that is shown at once; the rest is a click away.
 const CELL: usize = 90;
 /// The longest text of a cell at all; the CSV has it whole.
@@ -422,10 +420,15 @@ fn status(summary: &Summary, sees_all: bool) -> Status {
 
 fn blind(review: &Review<'_>, page: &Page<'_>, findings: Vec<Shown>, sections: &[Part]) -> Blind {
     let preflight = review.sections().find(|section| section.id == PREFLIGHT);
-    let unknown = preflight.filter(|section| review.loaded(&section.id).is_none()).map(|section| {
-        let (_, why) = missing(review, page, &section.id);
-        format!("Whether the review sees the rows of all users is not known: {why}")
-    });
+    let unknown = preflight
+        .and_then(|section| match review.loaded(&section.id) {
+            None => Some(missing(review, page, &section.id).1),
+            Some(_) => page.findings.not_evaluated.iter().find(|rule| rule.section == PREFLIGHT).map(|rule| {
+                let Unevaluated { rule, why, .. } = unevaluated(review, rule);
+                format!("the rule {rule} cannot be evaluated: {why}")
+            }),
+        })
+        .map(|why| format!("Whether the review sees the rows of all users is not known: {why}"));
     Blind {
         findings,
         unknown,
