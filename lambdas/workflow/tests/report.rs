@@ -1,6 +1,5 @@
 //! The report: rules over results, the comparison with the run before, the page. The page that the last test makes lies
 //! in the target folder (`tmp/report.html`), to be looked at.
-#![cfg(feature = "report")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
@@ -250,6 +249,24 @@ fn a_section_without_rows_of_its_own_silences_nothing() {
     review.load("nodes", result(&["used:numeric"], &[]).as_bytes(), Some(0)).unwrap();
     let findings = review.evaluate();
     assert_eq!((findings.evaluated, findings.findings.len(), findings.not_evaluated.len()), (1, 0, 0));
+}
+
+#[test]
+fn what_is_too_much_is_counted_and_said() {
+    let report = one_rule("when", "n >= 0");
+    let rows: Vec<Json> = (0..50).map(|n| json!([n, "x".repeat(100)])).collect();
+    let text = result(&["n:int4", "t:varchar"], &rows);
+    for (limits, examined) in [
+        (Limits { rows_examined: 20, ..Limits::default() }, 20),
+        (Limits { bytes_examined: 1200, ..Limits::default() }, 10),
+        (Limits::default(), 50),
+    ] {
+        let mut review = Review::new(&report, Target::Provisioned, limits).unwrap();
+        review.load("nodes", text.as_bytes(), Some(50)).unwrap();
+        let finding = &review.evaluate().findings[0];
+        assert_eq!((finding.matched, finding.total), (examined, Some(examined)));
+        assert_eq!(finding.rows.len(), 10);
+    }
 }
 
 #[test]

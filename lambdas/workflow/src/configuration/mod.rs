@@ -2,6 +2,7 @@
 //! at once, before anything runs. It never guesses: an unknown name or field is a problem, not a default.
 
 mod json;
+mod order;
 mod problem;
 mod report;
 mod workflow;

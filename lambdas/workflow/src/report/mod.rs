@@ -8,6 +8,7 @@ mod chart;
 mod database;
 mod findings;
 mod page;
+mod section;
 mod words;
 
 use std::collections::HashMap;
@@ -45,13 +46,21 @@ pub struct Limits {
     pub rows_of_finding: usize,
     /// Rows of a section that the rules look at. More are counted, and the report says that they were not looked at.
     pub rows_examined: u64,
-    /// Steps of SQLite's machine for a rule, so that none runs on for ever; a step is about 10 ns.
+    /// Bytes of all sections together that the rules look at; they are held in memory. Rows beyond are treated likewise.
+    pub bytes_examined: u64,
+    /// Steps of SQLite's machine for a rule, so that none runs on for ever; a step takes some 10 ns.
     pub steps_per_rule: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows_shown: 25, rows_of_finding: 10, rows_examined: 100_000, steps_per_rule: 100_000_000 }
+        Self {
+            rows_shown: 25,
+            rows_of_finding: 10,
+            rows_examined: 100_000,
+            bytes_examined: 100_000_000,
+            steps_per_rule: 100_000_000,
+        }
     }
 }
 
