@@ -1,7 +1,7 @@
 //! The message that tells a subscriber how a run ended: plain text, short enough for SNS, and complete enough to act on.
 
 use crate::address::Address;
-use crate::configuration::Severity;
+use crate::configuration::{PREFLIGHT, Severity};
 use crate::manifest::Ending;
 use crate::status::State;
 use crate::summary::Summary;
@@ -56,8 +56,9 @@ fn plural(count: u64, one: &str, many: &str) -> String {
 }
 
 fn findings(summary: &Summary) -> String {
-    let count = |severity: Severity| summary.findings.iter().filter(|finding| finding.severity == severity).count();
-    if summary.findings.is_empty() {
+    let found = || summary.findings.iter().filter(|finding| finding.section != PREFLIGHT);
+    let count = |severity: Severity| found().filter(|finding| finding.severity == severity).count();
+    if found().next().is_none() {
         return "no findings".to_owned();
     }
     let parts: Vec<String> = Severity::ALL
@@ -65,7 +66,7 @@ fn findings(summary: &Summary) -> String {
         .filter(|severity| count(*severity) > 0)
         .map(|severity| format!("{} {}", count(severity), severity.name()))
         .collect();
-    format!("{} ({})", plural(summary.findings.len() as u64, "finding", "findings"), parts.join(", "))
+    format!("{} ({})", plural(found().count() as u64, "finding", "findings"), parts.join(", "))
 }
 
 fn subject(summary: &Summary) -> String {
@@ -123,6 +124,9 @@ fn body(summary: &Summary, report: Option<&Address>) -> String {
     ];
     if !summary.findings.is_empty() || !summary.not_evaluated.is_empty() {
         lines.push(format!("Findings: {}", findings(summary)));
+    }
+    for blind in summary.findings.iter().filter(|finding| finding.section == PREFLIGHT) {
+        lines.push(format!("Not seen: {}", blind.signal));
     }
     if !summary.not_evaluated.is_empty() {
         let count = summary.not_evaluated.len() as u64;

@@ -69,6 +69,17 @@ fn success() {
          Queries:  18 finished, 0 failed, 0 aborted, 0 skipped, 0 not reached, 0 configured off; 2 rounds\n\
          Findings: 3 findings (1 high, 2 low)\n\nReport:   s3://bucket/report.html\nLink until 2026-11-18 12:06 UTC:\nhttps://x/y\n"
     );
+    // What the review could not see is no finding, and is said.
+    let blind = FindingRecord { section: "preflight".into(), signal: "It is blind".into(), ..finding(Severity::High) };
+    summary.findings.push(blind);
+    summary.not_evaluated = vec!["rule".into()];
+    let message = notification::message(&summary, BOTH, None).unwrap();
+    assert_eq!(message.subject, "review: finished, 3 findings (1 high, 2 low)");
+    assert!(
+        message.body.contains("Not seen: It is blind\n          1 rule could not be evaluated\n"),
+        "{}",
+        message.body
+    );
     assert!(notification::message(&summary, Notify { success: false, failure: true }, None).is_none());
 }
 

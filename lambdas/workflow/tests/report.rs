@@ -1,6 +1,5 @@
 //! The report: rules over results, the comparison with the run before, the page. The page that the last test makes lies
 //! in the target folder (`tmp/report.html`), to be looked at.
-#![cfg(feature = "report")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
@@ -150,7 +149,7 @@ fn a_rule_that_cannot_run_is_told() {
         ("select", "delete from nodes", "syntax error"),
         ("select", "select 1; drop table nodes", "syntax error"),
         ("select", "attach 'x' as y", "syntax error"),
-        ("select", "pragma table_list", "syntax error"),
+        ("select", "pragma table_list", "no such table: pragma"),
         ("select", "select * from pragma_table_list", "not authorized"),
         (
             "select",
@@ -164,6 +163,73 @@ fn a_rule_that_cannot_run_is_told() {
         assert_eq!((findings.findings.len(), findings.evaluated), (0, 0), "{text}");
         let Why::Rule(message) = &findings.not_evaluated[0].why else { panic!("{text}: {findings:?}") };
         assert!(message.contains(says), "{text}: {message}");
+    }
+}
+
+#[test]
+fn sql_that_cannot_be_read_is_told_before_any_run() {
+    for (condition, text, wrong) in [
+        ("when", "used > 75", false),
+        ("when", "no_such_column = 1 and f(x)", false),
+        ("select", "select * from nowhere;", false),
+        ("when", "used > ", true),
+        ("when", "used > 'open", true),
+        ("select", "selct 1", true),
+        ("select", "select 1; select 2", true),
+    ] {
+        let problems = report::check_rules("config/x", &one_rule(condition, text)).unwrap();
+        assert_eq!(!problems.is_empty(), wrong, "{text}: {problems:?}");
+        if let Some(problem) = problems.first() {
+            assert_eq!(problem.path, format!("$.rules[0].{condition}"));
+        }
+    }
+}
+
+/// The contrast of two colours as WCAG 2.2 has it.
+fn contrast(one: &str, other: &str) -> f64 {
+    let light = |colour: &str| {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    };
+    let (one, other) = (light(one) + 0.05, light(other) + 0.05);
+    if one > other { one / other } else { other / one }
+}
+
+#[test]
+fn letters_stand_out_in_light_and_dark() {
+    let light = TEMPLATE.split(":root {").nth(1).unwrap();
+    let dark = TEMPLATE.split("prefers-color-scheme: dark").nth(1).unwrap();
+    for (mode, css) in [("light", light), ("dark", dark)] {
+        let colour = |name: &str| {
+            let start = css.split(&format!("--{name}: ")).nth(1).unwrap_or_else(|| panic!("{mode} has no {name}"));
+            let colour: String = start.chars().take_while(|c| *c != ';').collect();
+            colour
+        };
+        for (letters, ground) in [
+            ("ink", "page"),
+            ("ink", "card"),
+            ("ink", "faint"),
+            ("soft", "page"),
+            ("soft", "card"),
+            ("soft", "faint"),
+            ("link", "page"),
+            ("link", "card"),
+            ("high", "high-bg"),
+            ("medium", "medium-bg"),
+            ("low", "low-bg"),
+            ("good", "good-bg"),
+            ("new", "new-bg"),
+            ("high", "card"),
+            ("medium", "card"),
+            ("low", "card"),
+            ("high", "faint"),
+        ] {
+            let contrast = contrast(&colour(letters), &colour(ground));
+            assert!(contrast >= 4.5, "{mode}: {letters} on {ground} has {contrast:.2}");
+        }
     }
 }
 
@@ -183,6 +249,24 @@ fn a_section_without_rows_of_its_own_silences_nothing() {
     review.load("nodes", result(&["used:numeric"], &[]).as_bytes(), Some(0)).unwrap();
     let findings = review.evaluate();
     assert_eq!((findings.evaluated, findings.findings.len(), findings.not_evaluated.len()), (1, 0, 0));
+}
+
+#[test]
+fn what_is_too_much_is_counted_and_said() {
+    let report = one_rule("when", "n >= 0");
+    let rows: Vec<Json> = (0..50).map(|n| json!([n, "x".repeat(100)])).collect();
+    let text = result(&["n:int4", "t:varchar"], &rows);
+    for (limits, examined) in [
+        (Limits { rows_examined: 20, ..Limits::default() }, 20),
+        (Limits { bytes_examined: 1200, ..Limits::default() }, 10),
+        (Limits::default(), 50),
+    ] {
+        let mut review = Review::new(&report, Target::Provisioned, limits).unwrap();
+        review.load("nodes", text.as_bytes(), Some(50)).unwrap();
+        let finding = &review.evaluate().findings[0];
+        assert_eq!((finding.matched, finding.total), (examined, Some(examined)));
+        assert_eq!(finding.rows.len(), 10);
+    }
 }
 
 #[test]
@@ -329,7 +413,7 @@ impl Sample {
                  "population": "tables", "severity": "low", "recommendations": ["narrow"]},
                 {"id": "broken-rule", "section": "tables", "signal": "Tables are skewed", "when": "skew_rwos > 4",
                  "population": "tables", "severity": "low", "recommendations": []},
-                {"id": "slow-queries", "section": "queries", "signal": "Queries take more than ten minutes in all", "when": "total_seconds > 600",
+                {"id": "slow-queries", "section": "queries", "signal": "Queries run more than 600 times", "when": "runs > 600",
                  "population": "queries", "severity": "low", "recommendations": ["sort-key", "analyze"]},
                 {"id": "many-small-loads", "section": "loads", "signal": "Loads are small", "when": "mb < 1", "population": "loads", "severity": "low", "recommendations": []},
                 {"id": "long-locks", "section": "locks", "signal": "Locks are waited for", "when": "seconds > 60", "population": "waits", "severity": "medium", "recommendations": []}

@@ -2,6 +2,7 @@
 //! at once, before anything runs. It never guesses: an unknown name or field is a problem, not a default.
 
 mod json;
+mod order;
 mod problem;
 mod report;
 mod workflow;
@@ -11,6 +12,10 @@ pub use report::{
     Chart, ChartKind, Column, Condition, Effort, Recommendation, Report, ReportFiles, Rule, Section, Severity,
 };
 pub use workflow::{Notify, Order, PlanOutline, Query, Script, Segment, Start, Target, Targets, Workflow};
+
+/// The section that says what a review can see. What its rules find, or that it is missing, is said at the top of a report
+/// and in the message, and is counted among no findings.
+pub const PREFLIGHT: &str = "preflight";
 
 /// Reads a workflow. `file` is its key in the assets (`config/workflows/<name>.json`), `exists` tells whether the assets
 /// hold a key.

@@ -168,8 +168,8 @@ pub(super) fn time_line(spans: &[Span], from: DateTime<Utc>, to: DateTime<Utc>) 
     let first = shown.first()?;
     let from = from.min(first.started_at);
     let whole = (to - from).max(TimeDelta::milliseconds(1)).num_milliseconds() as f64;
-    let row = 26;
-    let height = shown.len() * row + 22;
+    let row = 34;
+    let height = shown.len() * row + 18;
     let mut svg = format!(
         "<svg class=\"chart spans\" width=\"100%\" height=\"{height}\" role=\"img\" aria-labelledby=\"run-t\"><title id=\"run-t\">\
          Which query ran when, over {}. The table below has the numbers.</title>",
@@ -184,23 +184,20 @@ pub(super) fn time_line(spans: &[Span], from: DateTime<Utc>, to: DateTime<Utc>) 
             State::Failed | State::Aborted => "bad",
             _ => "idle",
         };
-        let name = format!("{}{}", if class == "bad" { "✕ " } else { "" }, words::start(&span.query, 30));
-        // The name stands where there is room: after the bar, or before it in the right half.
-        let (x, anchor) = if left + width > 60.0 { (left - 0.6, "end") } else { (left + width + 0.6, "start") };
-        let (x, anchor) = if x < 30.0 && anchor == "end" { (0.6, "start") } else { (x, anchor) };
+        let name = format!("{}{}", if class == "bad" { "✕ " } else { "" }, words::start(&span.query, 34));
         let y = at * row;
         let _ = write!(
             svg,
-            "<g><title>{full}: {status}, {span}, round {round}</title><rect class=\"lane\" x=\"0\" y=\"{y}\" width=\"100%\" height=\"{lane}\"/>\
-             <rect class=\"{class}\" x=\"{left:.2}%\" y=\"{bar}\" width=\"{width:.2}%\" height=\"12\" rx=\"3\"/>\
-             <text class=\"label\" x=\"{x:.2}%\" y=\"{text}\" text-anchor=\"{anchor}\">{name} <tspan class=\"soft\">{span}</tspan></text></g>",
+            "<g><title>{full}: {status}, {span}, round {round}</title><text class=\"label\" x=\"0\" y=\"{text}\">{name}</text>\
+             <text class=\"soft\" x=\"100%\" y=\"{text}\" text-anchor=\"end\">{span}</text>\
+             <rect class=\"track\" x=\"0\" y=\"{bar}\" width=\"100%\" height=\"8\" rx=\"4\"/>\
+             <rect class=\"{class}\" x=\"{left:.2}%\" y=\"{bar}\" width=\"{width:.2}%\" height=\"8\" rx=\"3\"/></g>",
             full = escape(&span.query),
             status = span.status.name(),
             span = words::span(span.ended_at - span.started_at),
             round = span.round,
-            lane = row - 2,
-            bar = y + 6,
-            text = y + 16,
+            text = y + 13,
+            bar = y + 18,
             name = escape(&name),
         );
     }
@@ -212,4 +209,54 @@ pub(super) fn time_line(spans: &[Span], from: DateTime<Utc>, to: DateTime<Utc>) 
         to.format("%H:%M:%S UTC")
     );
     Some((svg, spans.len() - shown.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(values: &[(&str, f64)]) -> Vec<(String, f64)> {
+        values.iter().map(|(label, value)| ((*label).to_owned(), *value)).collect()
+    }
+
+    #[test]
+    fn there_is_no_picture_of_nothing() {
+        assert_eq!(bars("c", "t", &[], None), None);
+        assert_eq!(bars("c", "t", &points(&[("a", 0.0), ("b", -1.0)]), None), None);
+        assert_eq!(line("c", "t", &[], None), None);
+        assert_eq!(line("c", "t", &points(&[("a", 1.0)]), None), None);
+        assert_eq!(line("c", "t", &points(&[("a", 0.0), ("b", 0.0)]), None), None);
+        assert_eq!(line("c", "t", &points(&[("a", 1.0), ("a", 2.0)]), None), None);
+        assert!(time_line(&[], DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn bars_are_parts_of_the_longest_or_of_a_hundred() {
+        let values = points(&[("<a>", 50.0), ("b", 25.0), ("c", -5.0)]);
+        let parts = bars("c", "t & t", &values, Some("%")).unwrap();
+        assert!(
+            parts.contains("width=\"50.00%\"")
+                && parts.contains("width=\"25.00%\"")
+                && parts.contains("width=\"0.00%\"")
+        );
+        assert!(parts.contains("&lt;a&gt;") && parts.contains("t &amp; t") && !parts.contains("<a>"));
+        assert!(bars("c", "t", &values, None).unwrap().contains("width=\"100.00%\""));
+    }
+
+    #[test]
+    fn times_stand_where_they_belong_and_equal_labels_are_added_up() {
+        // The newest first, a gap, and one hour twice.
+        let values = points(&[
+            ("2026-11-21 04:00:00", 3.0),
+            ("2026-11-21 01:00:00", 1.0),
+            ("2026-11-21 01:00:00", 1.0),
+            ("2026-11-21", 4.0),
+        ]);
+        let svg = line("c", "t", &values, Some("s")).unwrap();
+        assert!(svg.contains("points=\"0.0,0.0 250.0,80.0 1000.0,40.0\""), "{svg}");
+        assert!(svg.contains("Highest: 4 s at 2026-11-21."));
+        // Words stand side by side in their order.
+        let svg = line("c", "t", &points(&[("b", 1.0), ("a", 2.0)]), None).unwrap();
+        assert!(svg.contains("points=\"0.0,80.0 1000.0,0.0\""), "{svg}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The rows of the sections in SQLite, in memory, for the rules. Loading writes; after that the database only reads, each
 //! rule for a bounded number of steps, so that a rule can neither change anything, nor reach outside, nor run on for ever.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(super) struct Database {
     /// How often SQLite may still ask in the current rule.
     left: Arc<AtomicU64>,
     budget: u64,
+    /// Bytes of the rows that are in it.
+    bytes: Cell<u64>,
 }
 
 /// What loading a section has shown.
@@ -63,7 +66,8 @@ impl Database {
         // No value that a rule makes may fill the memory. A cell of Redshift has at most 16 MB (SUPER).
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 20_000_000)?;
         let left = Arc::new(AtomicU64::new(u64::MAX));
-        Ok(Self { connection, left, budget: limits.steps_per_rule / u64::from(STEPS.unsigned_abs()) })
+        let budget = limits.steps_per_rule / u64::from(STEPS.unsigned_abs());
+        Ok(Self { connection, left, budget, bytes: Cell::new(0) })
     }
 
     /// Loads a result into a table. Rows beyond the limit are counted, not kept.
@@ -74,7 +78,8 @@ impl Database {
         read: impl FnOnce(&mut dyn Sink) -> Result<u64, crate::result::Error>,
     ) -> Result<Loaded, crate::result::Error> {
         self.execute("BEGIN")?;
-        let mut loading = Loading { database: self, table, insert: None, limits, loaded: Loaded::default() };
+        let mut loading =
+            Loading { database: self, table, insert: None, limits, loaded: Loaded::default(), full: false };
         let done = read(&mut loading);
         let mut loaded = std::mem::take(&mut loading.loaded);
         drop(loading);
@@ -148,6 +153,16 @@ struct Loading<'d> {
     insert: Option<rusqlite::Statement<'d>>,
     limits: &'d Limits,
     loaded: Loaded,
+    full: bool,
+}
+
+/// What a cell takes in SQLite, roughly.
+fn size(cell: &Field) -> u64 {
+    match cell {
+        Field::Null | Field::Boolean(_) => 2,
+        Field::Long(_) | Field::Double(_) => 9,
+        Field::Text(text) | Field::Blob(text) => text.len() as u64 + 3,
+    }
 }
 
 impl Sink for Loading<'_> {
@@ -208,13 +223,17 @@ impl Sink for Loading<'_> {
         if self.loaded.first.len() < self.limits.rows_shown {
             self.loaded.first.push(cells.to_vec());
         }
-        if self.loaded.examined >= self.limits.rows_examined {
+        let bytes = self.database.bytes.get() + cells.iter().map(size).sum::<u64>();
+        // Once a row is left out, so are those after it: what is looked at is the first rows.
+        self.full |= self.loaded.examined >= self.limits.rows_examined || bytes > self.limits.bytes_examined;
+        if self.full {
             return Ok(());
         }
+        self.database.bytes.set(bytes);
         let Some(insert) = &mut self.insert else { return Ok(()) };
         for (at, cell) in cells.iter().enumerate() {
             let real = self.loaded.columns.get(at).is_some_and(|column| column.numeric);
-            insert.raw_bind_parameter(at + 1, Cell { field: cell, real }).map_err(io::Error::other)?;
+            insert.raw_bind_parameter(at + 1, Bound { field: cell, real }).map_err(io::Error::other)?;
         }
         insert.raw_execute().map_err(io::Error::other)?;
         self.loaded.examined += 1;
@@ -223,13 +242,13 @@ impl Sink for Loading<'_> {
 }
 
 /// A cell on its way into SQLite.
-struct Cell<'f> {
+struct Bound<'f> {
     field: &'f Field,
     /// Whether text is a decimal number.
     real: bool,
 }
 
-impl ToSql for Cell<'_> {
+impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.field {
             Field::Null => ToSqlOutput::Owned(Sql::Null),

@@ -216,6 +216,11 @@ pub(super) fn evaluate(review: &Review<'_>) -> Findings {
     all
 }
 
+/// The SELECT of a predicate's rows. On lines of its own: a comment at its end must not swallow the parenthesis.
+pub(super) fn predicate(table: &str, predicate: &str) -> String {
+    format!("SELECT * FROM {} WHERE (\n{predicate}\n)", quoted(table))
+}
+
 fn one(review: &Review<'_>, rule: &Rule) -> Result<Option<Finding>, Why> {
     let section = review.sections.get(rule.section.as_str());
     let loaded = section.and_then(|section| match section {
@@ -223,11 +228,9 @@ fn one(review: &Review<'_>, rule: &Rule) -> Result<Option<Finding>, Why> {
         SectionState::Missing(_) => None,
     });
     let (select, total) = match &rule.condition {
-        Condition::When(predicate) => {
+        Condition::When(text) => {
             let Some(loaded) = loaded else { return Err(Why::SectionMissing(rule.section.clone())) };
-            let table = quoted(&rule.section.replace('-', "_"));
-            // On lines of its own: a comment at its end must not swallow the parenthesis.
-            (format!("SELECT * FROM {table} WHERE (\n{predicate}\n)"), Some(loaded.examined))
+            (predicate(&rule.section.replace('-', "_"), text), Some(loaded.examined))
         }
         Condition::Select(select) => (select.clone(), None),
     };

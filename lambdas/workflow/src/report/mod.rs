@@ -8,6 +8,7 @@ mod chart;
 mod database;
 mod findings;
 mod page;
+mod section;
 mod words;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::io::Read;
 
 use database::{Database, Loaded};
 
-use crate::configuration::{Report, Section, Target};
+use crate::configuration::{Condition, Problem, Report, Section, Target};
 
 pub use findings::{Change, Finding, Findings, NotEvaluated, Ranked, Value, Why, rank};
 pub use page::{Page, check_template, render};
@@ -45,13 +46,21 @@ pub struct Limits {
     pub rows_of_finding: usize,
     /// Rows of a section that the rules look at. More are counted, and the report says that they were not looked at.
     pub rows_examined: u64,
-    /// Steps of SQLite's machine for a rule, so that none runs on for ever; a step is about 10 ns.
+    /// Bytes of all sections together that the rules look at; they are held in memory. Rows beyond are treated likewise.
+    pub bytes_examined: u64,
+    /// Steps of SQLite's machine for a rule, so that none runs on for ever; a step takes some 10 ns.
     pub steps_per_rule: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows_shown: 25, rows_of_finding: 10, rows_examined: 100_000, steps_per_rule: 100_000_000 }
+        Self {
+            rows_shown: 25,
+            rows_of_finding: 10,
+            rows_examined: 100_000,
+            bytes_examined: 100_000_000,
+            steps_per_rule: 100_000_000,
+        }
     }
 }
 
@@ -115,4 +124,32 @@ impl<'c> Review<'c> {
             _ => None,
         }
     }
+}
+
+/// What is wrong with the rules' SQL before there is any row: text that SQLite cannot read. Whether its names exist is only
+/// known when a report is made. `folder` is the report's, for the problems: `config/review`.
+///
+/// # Errors
+/// [`Error::Database`] where SQLite cannot be set up.
+pub fn check_rules(folder: &str, report: &Report) -> Result<Vec<Problem>, Error> {
+    let database = Database::new(&Limits::default())?;
+    database.seal();
+    let mut problems = Vec::new();
+    for (at, rule) in report.rules.iter().enumerate() {
+        let (field, select) = match &rule.condition {
+            Condition::When(predicate) => ("when", findings::predicate("t", predicate)),
+            Condition::Select(select) => ("select", select.clone()),
+        };
+        // SQLite reads the whole text before it looks for names.
+        let Err(message) = database.select(&select, 0) else { continue };
+        if ["syntax error", "incomplete input", "unrecognized token"].iter().any(|wrong| message.contains(wrong)) {
+            problems.push(Problem {
+                file: format!("{folder}/rules.json"),
+                path: format!("$.rules[{at}].{field}"),
+                what: format!("the rule {:?} cannot be read: {message}", rule.id),
+                remedy: "correct the SQL; it is SQLite's".to_owned(),
+            });
+        }
+    }
+    Ok(problems)
 }

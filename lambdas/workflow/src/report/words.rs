@@ -39,9 +39,9 @@ pub(super) fn number(value: f64) -> String {
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
-        p if p > 0.0 && p < 1.0 => "under 1 %".to_owned(),
-        p if p > 99.0 && p < 100.0 => "over 99 %".to_owned(),
-        p => format!("{p:.0} %"),
+        p if p > 0.0 && p < 1.0 => "under 1\u{a0}%".to_owned(),
+        p if p > 99.0 && p < 100.0 => "over 99\u{a0}%".to_owned(),
+        p => format!("{p:.0}\u{a0}%"),
     }
 }
 
@@ -136,8 +136,13 @@ mod tests {
 
     #[test]
     fn shares_spans_and_sizes() {
-        for (share, text) in [(0.0, "0 %"), (0.004, "under 1 %"), (0.25, "25 %"), (0.996, "over 99 %"), (1.0, "100 %")]
-        {
+        for (share, text) in [
+            (0.0, "0\u{a0}%"),
+            (0.004, "under 1\u{a0}%"),
+            (0.25, "25\u{a0}%"),
+            (0.996, "over 99\u{a0}%"),
+            (1.0, "100\u{a0}%"),
+        ] {
             assert_eq!(percent(share), text);
         }
         for (ms, text) in
