@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cloud::{Cloud, Options};
+use cloud::{Cloud, Options, Seed};
 
 use crate::Error;
 
@@ -58,10 +58,24 @@ impl Project {
     /// # Errors
     /// What the templates, PostgreSQL or the machine refuse.
     pub async fn start(&self, port: Option<u16>, parameters: &[(&str, &str)]) -> Result<Cloud, Error> {
+        self.start_seeded(port, parameters, None).await
+    }
+
+    /// The same, with system views that hold a seed.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_seeded(
+        &self,
+        port: Option<u16>,
+        parameters: &[(&str, &str)],
+        seed: Option<Seed>,
+    ) -> Result<Cloud, Error> {
         let program = std::env::current_exe().map_err(|error| Error::Machine("finding this program".into(), error))?;
         let mut options = Options::new(self.path("infra/root.yaml"), vec![program.into(), "lambda".into()]);
         options.stack_name = STACK.into();
         options.port = port;
+        options.seed = seed;
         let usual = [("ClusterIdentifier", CLUSTER), ("Database", DATABASE)];
         options.parameters = usual
             .iter()

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use cloud::Cloud;
 use cloud::trace::{Entry, What};
+use cloud::{Cloud, Seed};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -31,6 +31,12 @@ pub struct Arguments {
     /// Which variant of the queries runs: provisioned or serverless; the stack's own when not given.
     #[arg(long)]
     target: Option<String>,
+    /// What the system views hold: healthy, troubled, or a number for a mix; what the local server knows when not given.
+    #[arg(long)]
+    seed: Option<Seed>,
+    /// Open the report when it is there.
+    #[arg(long)]
+    open: bool,
     /// The folder that what the run keeps is copied to; .tasker/runs/WORKFLOW/RUN when not given.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -44,7 +50,11 @@ pub struct Arguments {
 /// # Errors
 /// [`Error::Failed`] when a query never succeeded, or the run broke or was stopped.
 pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
-    let cloud = project.start(None, &[]).await?;
+    let parameters: &[(&str, &str)] = match arguments.target.as_deref() {
+        Some("serverless") => &[("ClusterIdentifier", ""), ("WorkgroupName", "local-workgroup")],
+        _ => &[],
+    };
+    let cloud = project.start_seeded(None, parameters, arguments.seed).await?;
     let ran = on(project, &cloud, &arguments).await;
     cloud.shutdown().await;
     ran
@@ -80,10 +90,20 @@ async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(
     } else {
         print(&kept.to_text(&folder))?;
     }
+    if arguments.open {
+        open(&folder.join("report.html"))?;
+    }
     if stopped {
         eprintln!("stopped: the statements that ran were cancelled");
     }
     if kept.summary.ending == Ending::Succeeded { Ok(()) } else { Err(Error::Failed) }
+}
+
+/// Shows a file with the system's own program for it.
+fn open(file: &Path) -> Result<(), Error> {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let opened = std::process::Command::new(program).arg(file).status();
+    opened.map(drop).map_err(|error| Error::Machine(format!("opening {} with {program}", file.display()), error))
 }
 
 /// Copies configuration and SQL files to the assets bucket, as a deployment does.

@@ -137,6 +137,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// Where buckets and logs are kept. `None`: a temporary folder that goes with the cloud.
     pub folder: Option<PathBuf>,
+    /// What the system views of the database hold; `None`: what the server itself knows.
+    pub seed: Option<redshift::Seed>,
 }
 
 impl Options {
@@ -150,8 +152,10 @@ impl Options {
             function_command,
             port: None,
             folder: None,
+            seed: None,
         }
     }
 }
 
+pub use redshift::{Seed, UnknownSeed};
 pub use stack::{Cloud, Error};

@@ -148,7 +148,7 @@ impl Cloud {
         // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
         let mut starting = JoinSet::new();
         let (targets, logins) = (data_api::targets(&model)?, data_api::logins(&model)?);
-        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), data_events));
+        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), options.seed, data_events));
 
         let trace = Trace::default();
         let faults = Faults::default();

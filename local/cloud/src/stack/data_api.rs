@@ -134,6 +134,7 @@ impl DataApi {
         logins: Logins,
         buckets: Buckets,
         region: String,
+        seed: Option<redshift::Seed>,
         events: mpsc::UnboundedSender<Value>,
     ) -> Result<Self, Error> {
         if targets.is_empty() {
@@ -144,6 +145,7 @@ impl DataApi {
             account: ACCOUNT.into(),
             logins,
             objects: Some(Arc::new(Objects(buckets))),
+            seed,
             ..redshift::Config::new(targets, events)
         };
         let running = redshift::DataApi::start(config).await.map_err(|error| Error::DataApi(error.to_string()))?;
@@ -237,7 +239,7 @@ mod tests {
         let (events, _listener) = mpsc::unbounded_channel();
         let targets = vec![Target::cluster("c", &["dev"])];
         let api =
-            DataApi::start(targets, Logins::default(), buckets.clone(), "eu-west-1".into(), events).await.unwrap();
+            DataApi::start(targets, Logins::default(), buckets.clone(), "eu-west-1".into(), None, events).await.unwrap();
         let caller = Caller::local_user();
         let run = async |sql: &str| {
             let body = json!({"Sql": sql, "ClusterIdentifier": "c", "Database": "dev", "WaitTimeSeconds": 30});
