@@ -1,6 +1,6 @@
 //! The page at `/`: what executions, statements, queues, mailboxes and functions do, as it happens.
 //!
-//! Shows and changes nothing. Everything that could hold a task token or a credential goes through [`redact`]. Answers
+//! Shows and changes nothing. Everything that could hold a task token or a credential goes through `redact`. Answers
 //! only to browsers that came by a name of this machine, so that no other site can read it.
 
 mod redact;
