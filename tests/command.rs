@@ -117,8 +117,10 @@ fn call(endpoint: &str, operation: &str, body: &Value) -> Value {
 #[test]
 fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let settings = tempfile::tempdir().unwrap();
+    let env = settings.path().join("aws.env");
     let child = Command::new(env!("CARGO_BIN_EXE_tasker"))
-        .arg("serve")
+        .args(["serve", "--env", env.to_str().unwrap()])
         .current_dir(folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -130,6 +132,9 @@ fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     let machine =
         said.find_map(|line| line.split_once("StatementStateMachineArn").map(|(_, arn)| arn.trim().to_owned()));
     let machine = machine.expect("it names the machine");
+
+    let sourced = std::fs::read_to_string(&env).unwrap();
+    assert!(sourced.contains(&format!("AWS_ENDPOINT_URL='http://{endpoint}'")), "{sourced}");
 
     let input = json!({"sqlStatement": "select 1"}).to_string();
     let started = call(&endpoint, "StartExecution", &json!({"stateMachineArn": machine, "input": input}));
@@ -145,4 +150,26 @@ fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(serving.0.wait().unwrap().success());
     assert!(TcpStream::connect(&endpoint).is_err(), "nobody answers there any more");
+    assert!(!env.exists(), "nothing is left to be sourced");
+}
+
+#[test]
+fn check_says_where_a_machine_is_wrong() {
+    let output = tasker(&["check"]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.asl.json");
+    std::fs::write(
+        &file,
+        "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}\n",
+    )
+    .unwrap();
+    let output = tasker(&["check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains("wrong.asl.json:4:") && said.contains("error") && said.contains("B"), "{said}");
+    let output = tasker(&["check", "--json", file.to_str().unwrap()]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found[0]["line"], &found[0]["severity"]), (&json!(4), &json!("error")), "{found}");
+    assert_eq!(tasker(&["check", "no/such/file"]).status.code(), Some(2));
 }

@@ -5,6 +5,8 @@
 //! execution or a machine that failed, 2 for bad usage. It decides nothing else.
 
 mod answer;
+mod bench;
+mod check;
 mod demo;
 mod execute;
 mod project;
@@ -36,11 +38,15 @@ enum Command {
     Execute(execute::Arguments),
     /// Keep the stack up; print its endpoints and how to use them.
     Serve(serve::Arguments),
+    /// Find what is wrong with state machines, without running anything.
+    Check(check::Arguments),
     /// Play one function on the Lambda Runtime API.
     Lambda {
         /// tasker-function, completion-function or reconciler-function.
         name: String,
     },
+    /// Measure what the functions cost.
+    Bench(bench::Arguments),
     /// Show the whole system at work: what succeeds, what fails, what is cancelled, what comes home late.
     Demo,
 }
@@ -88,21 +94,24 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
-    if let Command::Lambda { name } = &arguments.command {
-        return play(name);
-    }
+    let command = match arguments.command {
+        Command::Lambda { name } => return play(&name),
+        Command::Check(check) => return check::run(arguments.project, check),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Machine("starting the runtime".into(), error))?;
     let project = project::Project::find(arguments.project)?;
     runtime.block_on(async {
-        match arguments.command {
+        match command {
             Command::Sql(arguments) => sql::run(&project, arguments).await,
             Command::Execute(arguments) => execute::run(&project, arguments).await,
             Command::Serve(arguments) => serve::run(&project, arguments).await,
+            Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
-            Command::Lambda { .. } => Ok(()),
+            Command::Lambda { .. } | Command::Check(_) => Ok(()),
         }
     })
 }

@@ -12,9 +12,9 @@ use crate::Error;
 /// The stack's name on this machine; it begins the names of the functions, the table and the statements.
 pub const STACK: &str = "local";
 /// The cluster that the local Data API plays.
-const CLUSTER: &str = "local-cluster";
+pub const CLUSTER: &str = "local-cluster";
 /// Its database.
-const DATABASE: &str = "dev";
+pub const DATABASE: &str = "dev";
 
 /// A folder with `infra/root.yaml` and `statemachines/`.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! `tasker serve`: the stack stays up until it is told to stop.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use cloud::Cloud;
 use serde_json::json;
@@ -8,12 +10,15 @@ use crate::Error;
 use crate::execute::print;
 use crate::project::Project;
 
-/// `tasker serve [--port N]`
+/// `tasker serve [--port N] [--env FILE]`
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The port on 127.0.0.1 that answers for every service; free to choose when not given.
     #[arg(long)]
     port: Option<u16>,
+    /// Where to write what a shell has to source; .tasker/aws.env of the project when not given.
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
 }
 
 /// Starts the stack, says how to use it, waits for Ctrl-C or SIGTERM, and ends everything it started.
@@ -22,41 +27,52 @@ pub struct Arguments {
 /// What the start refuses.
 pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
     let cloud = project.start(arguments.port, &[]).await?;
-    let said = match introduction(project, &cloud).await {
-        Ok(text) => print(&text),
-        Err(error) => Err(error),
-    };
+    let file = arguments.env.unwrap_or_else(|| project.path(".tasker/aws.env"));
+    let said = write(&file, &cloud.env_file()).and_then(|()| print(&introduction(&cloud, &file)));
     if said.is_ok() {
         told_to_stop().await?;
         eprintln!("stopping");
+    }
+    // Another stack may have written it anew meanwhile.
+    if std::fs::read_to_string(&file).is_ok_and(|text| text == cloud.env_file()) {
+        let _ = std::fs::remove_file(&file);
     }
     cloud.shutdown().await;
     said
 }
 
-async fn introduction(project: &Project, cloud: &Cloud) -> Result<String, Error> {
-    let endpoint = cloud.endpoint();
-    let machine = project.machine(cloud, "statement").await?;
+fn write(file: &Path, text: &str) -> Result<(), Error> {
+    let refused = |error| Error::Machine(format!("writing {}", file.display()), error);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(refused)?;
+    }
+    std::fs::write(file, text).map_err(refused)
+}
+
+fn introduction(cloud: &Cloud, file: &Path) -> String {
     let outputs: String = cloud.outputs().iter().map(|(name, value)| format!("  {name:<26}{value}\n")).collect();
     let input = json!({"sqlStatement": "select 6*7 as answer", "result": "inline"});
-    Ok(format!(
+    format!(
         "The stack is up. Every service answers at {endpoint}
+Open that address in a browser to see executions, statements, messages and logs as they happen.
 
 {outputs}
 In another terminal:
-  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region}
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
-  aws stepfunctions start-execution --state-machine-arn {machine} --input '{input}'
+  . {file}
+  aws stepfunctions start-execution --state-machine-arn $STATEMENT_STATE_MACHINE_ARN --input '{input}'
   aws stepfunctions describe-execution --execution-arn EXECUTION_ARN
   aws stepfunctions get-execution-history --execution-arn EXECUTION_ARN
-  aws redshift-data list-statements --status ALL
+  aws redshift-data execute-statement --cluster-identifier {cluster} --database {database} --sql 'select 1'
   aws dynamodb scan --table-name {stack}-statements
 
 Ctrl-C stops it.
 ",
-        region = cloud::DEFAULT_REGION,
+        endpoint = cloud.endpoint(),
+        file = file.display(),
         stack = crate::project::STACK,
-    ))
+        cluster = crate::project::CLUSTER,
+        database = crate::project::DATABASE,
+    )
 }
 
 /// Until Ctrl-C, or SIGTERM where there is one.

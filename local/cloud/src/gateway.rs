@@ -4,6 +4,8 @@
 //! Decides nothing about services; logs no body and no header. A request for a service that is not here is refused by
 //! name.
 
+mod query;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +24,11 @@ use uuid::Uuid;
 
 use crate::identity::Identity;
 use crate::lambda::{self, Lambda};
+use crate::page::Page;
 use crate::s3::{self, Buckets};
 use crate::service::Service;
 use crate::trace::{Trace, What};
-use crate::{ACCOUNT, ApiError, Caller, sqs};
+use crate::{ACCOUNT, ApiError, Caller, sns, sqs};
 
 /// Bytes of a request to a JSON service or to Lambda; DynamoDB takes 16 MB, the others less.
 const MAX_BODY: usize = 17 * 1024 * 1024;
@@ -47,10 +50,14 @@ pub struct Services {
     pub sqs: Arc<dyn Service>,
     /// `AWSEvents.`
     pub events: Arc<dyn Service>,
+    /// The query protocol in the version 2010-03-31.
+    pub sns: Arc<dyn Service>,
     /// `/2015-03-31/functions/…`
     pub lambda: Lambda,
     /// Every other path.
     pub s3: Buckets,
+    /// What a browser is shown.
+    pub page: Page,
     /// Who is behind an access key.
     pub identity: Identity,
     /// Where calls are shown.
@@ -135,6 +142,9 @@ pub(crate) fn without_delay(stream: &mut TcpStream) {
 }
 
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
+    if Page::is_for(&request) {
+        return services.page.answer(request).await;
+    }
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let caller = match s3::presigned_access_key(request.uri()) {
@@ -149,7 +159,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     let form = text("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if let Some(target) = target {
         json(&services, caller, &target, request).await
-    } else if request.uri().path().starts_with("/2015-03-31/functions") {
+    } else if lambda::is_path(request.uri().path()) {
         rest(&services, caller, request).await
     } else if form && request.uri().path() == "/" {
         query(&services, caller, request).await
@@ -266,43 +276,47 @@ fn json_error(error: &ApiError) -> Response<Body> {
     with_request_id(response)
 }
 
-/// The query protocol: only STS's question of who one is, which people ask first.
+/// The query protocol, whose services are told apart by the version of their API.
 async fn query(services: &Services, caller: Caller, request: Request) -> Response<Body> {
-    let body = to_bytes(request.into_body(), MAX_BODY).await.unwrap_or_default();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or("?");
-    let known = action == "GetCallerIdentity";
-    let action: String = action.chars().filter(char::is_ascii_alphanumeric).collect();
-    let id = Uuid::new_v4();
-    let (status, body) = if known {
-        let user = caller.role.as_deref().unwrap_or("local").rsplit('/').next().unwrap_or_default();
-        let body = format!(
-            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-             <GetCallerIdentityResult><Arn>{}</Arn><UserId>{user}</UserId><Account>{ACCOUNT}</Account>\
-             </GetCallerIdentityResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>\
-             </GetCallerIdentityResponse>",
-            caller.arn
-        );
-        (StatusCode::OK, body)
-    } else {
-        let error = ApiError::not_implemented("the query protocol", &action);
-        let body = format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
-             <RequestId>{id}</RequestId></ErrorResponse>",
-            error.code, error.message
-        );
-        (StatusCode::NOT_IMPLEMENTED, body)
+    const SNS: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+    const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+    let function = caller.function.clone();
+    let form = to_bytes(request.into_body(), MAX_BODY).await.map(|body| query::Form::parse(&body));
+    let form = match form {
+        Ok(form) => form,
+        Err(error) => return json_error(&too_large(&error)),
+    };
+    // It becomes the name of an element.
+    let action: String = form.action.chars().filter(char::is_ascii_alphanumeric).collect();
+    let (service, namespace, maps, ended) = match form.version.as_str() {
+        "2010-03-31" => ("sns", SNS, &sns::MAPS[..], services.sns.call(&action, &caller, form.members).await),
+        "2011-06-15" if action == "GetCallerIdentity" => {
+            let user = caller.role.as_deref().unwrap_or("local").rsplit('/').next().unwrap_or_default();
+            let body = serde_json::json!({ "Arn": caller.arn, "UserId": user, "Account": ACCOUNT });
+            ("sts", STS, &[][..], Ok(body))
+        }
+        "2011-06-15" => ("sts", STS, &[][..], Err(ApiError::not_implemented("sts", &action))),
+        version => {
+            let what = format!("{action} of the API version {version}");
+            ("query", "", &[][..], Err(ApiError::not_implemented("the query protocol", &what)))
+        }
     };
     services.trace.emit(What::Call {
-        service: "sts".into(),
-        operation: action,
-        function: caller.function,
-        error: (!known).then(|| "NotImplemented".into()),
+        service: service.into(),
+        operation: action.clone(),
+        function,
+        error: ended.as_ref().err().map(|error| error.code.clone()),
     });
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let id = Uuid::new_v4().to_string();
+    let (status, xml) = match ended {
+        Ok(body) => (200, query::answer(namespace, &action, &body, maps, &id)),
+        Err(error) => (error.status, query::refusal(namespace, error.status, &error.code, &error.message, &id)),
+    };
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    with_request_id(response)
+    set(response.headers_mut(), "x-amzn-requestid", &id);
+    response
 }
 
 async fn parse(body: Body) -> Result<Value, ApiError> {

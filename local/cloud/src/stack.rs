@@ -6,6 +6,7 @@
 
 mod create;
 mod data_api;
+mod environment;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -19,16 +20,18 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::dynamodb::DynamoDb;
-use crate::events::Bus;
+use crate::events::{Bus, Receivers};
 use crate::faults::Faults;
 use crate::gateway::{Gateway, Listener, Services};
 use crate::identity::Identity;
 use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
+use crate::page::{self, Page};
 use crate::s3::Buckets;
 use crate::service::Service;
+use crate::sns::Sns;
 use crate::sqs::Sqs;
-use crate::stepfunctions::StepFunctions;
+use crate::stepfunctions::{StepFunctions, TaskRunner};
 use crate::template::{self, Inputs, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
@@ -81,6 +84,7 @@ struct Parts {
     dynamodb: DynamoDb,
     kms: Kms,
     sqs: Sqs,
+    sns: Sns,
     s3: Buckets,
     lambda: Lambda,
     bus: Bus,
@@ -97,6 +101,7 @@ pub struct Cloud {
     services: BTreeMap<&'static str, Arc<dyn Service>>,
     model: Model,
     endpoint: String,
+    environment: String,
     folder: PathBuf,
     faults: Faults,
     trace: Trace,
@@ -119,7 +124,7 @@ impl Cloud {
         let model = template::load(
             &options.infra,
             &Inputs {
-                stack_name: options.stack_name,
+                stack_name: options.stack_name.clone(),
                 region: options.region.clone(),
                 account: ACCOUNT.into(),
                 partition: PARTITION.into(),
@@ -127,12 +132,6 @@ impl Cloud {
                 parameters: options.parameters,
             },
         )?;
-        let (data_events, mut from_data_api) = mpsc::unbounded_channel();
-        // The database takes most of the start: everything else happens meanwhile.
-        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
-        let mut starting = JoinSet::new();
-        starting.spawn(DataApi::start(data_api::targets(&model)?, options.region.clone(), data_events));
-
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
             None => {
@@ -143,10 +142,18 @@ impl Cloud {
                 (made.path().to_owned(), Some(made))
             }
         };
+        let s3 = Buckets::new(folder.join("buckets"), &options.region)?;
+        let (data_events, mut from_data_api) = mpsc::unbounded_channel();
+        // The database takes most of the start: everything else happens meanwhile.
+        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
+        let mut starting = JoinSet::new();
+        let (targets, logins) = (data_api::targets(&model)?, data_api::logins(&model)?);
+        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), data_events));
+
         let trace = Trace::default();
         let faults = Faults::default();
         let identity = Identity::new();
-        let region = options.region;
+        let (region, stack_name) = (options.region, options.stack_name);
         let sqs = Sqs::new(&endpoint, &region, trace.clone());
         let lambda = Lambda::start(lambda::Config {
             region: region.clone(),
@@ -157,26 +164,28 @@ impl Cloud {
             trace: trace.clone(),
         })?;
         let (status_events, mut from_states) = mpsc::unbounded_channel();
+        let tasks = Arc::new(tasks::Tasks::new(lambda.clone(), s3.clone()));
         let states = StepFunctions::start(
             crate::stepfunctions::Config {
                 partition: PARTITION.into(),
                 region: region.clone(),
                 account: ACCOUNT.into(),
             },
-            Arc::new(tasks::Tasks::new(lambda.clone())),
+            Arc::clone(&tasks) as Arc<dyn TaskRunner>,
             status_events,
         );
-        let bus = Bus::start(&region, sqs.clone(), lambda.clone(), faults.clone(), trace.clone());
-        let parts = Parts {
-            identity,
-            dynamodb: DynamoDb::new()?,
-            kms: Kms::new(&region),
-            sqs,
-            s3: Buckets::new(folder.join("buckets"), &region)?,
-            lambda,
-            bus,
-            states,
+        let outbox = folder.join("outbox");
+        let sns = Sns::new(&region, &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone())?;
+        let executions: Arc<dyn Service> = Arc::new(states.clone());
+        let receivers = Receivers {
+            sqs: sqs.clone(),
+            sns: sns.clone(),
+            lambda: lambda.clone(),
+            states: Arc::downgrade(&executions),
         };
+        let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
+        let parts =
+            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, sns, s3, lambda, bus, states };
         for resource in &model.resources {
             create::create(&parts, resource).await.map_err(|source| Error::Resource {
                 resource: resource.path.clone(),
@@ -221,13 +230,26 @@ impl Cloud {
             None => return Err(Error::DataApi("was not started".into())),
         };
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
-            ("states", Arc::new(parts.states.clone()) as Arc<dyn Service>),
+            ("states", executions),
             ("dynamodb", Arc::new(parts.dynamodb.clone())),
             ("redshift-data", Arc::new(data_api.clone())),
             ("kms", Arc::new(parts.kms.clone())),
             ("sqs", Arc::new(parts.sqs.clone())),
             ("events", Arc::new(parts.bus.clone())),
+            ("sns", Arc::new(parts.sns.clone())),
         ]);
+        let environment = environment::file(&endpoint, &region, &stack_name, &model);
+        let page = Page::new(page::Shared {
+            states: services["states"].clone(),
+            redshift_data: services["redshift-data"].clone(),
+            sqs: parts.sqs.clone(),
+            lambda: parts.lambda.clone(),
+            outbox: folder.join("outbox"),
+            trace: trace.clone(),
+            roles: model.of_kind("AWS::IAM::Role").map(|role| role.arn().to_owned()).collect(),
+            environment: environment.clone(),
+        });
+        tasks.connect(&services);
         let gateway = listener.serve(Services {
             states: services["states"].clone(),
             dynamodb: services["dynamodb"].clone(),
@@ -235,8 +257,10 @@ impl Cloud {
             kms: services["kms"].clone(),
             sqs: services["sqs"].clone(),
             events: services["events"].clone(),
+            sns: services["sns"].clone(),
             lambda: parts.lambda.clone(),
             s3: parts.s3.clone(),
+            page,
             identity: parts.identity.clone(),
             trace: trace.clone(),
         });
@@ -248,6 +272,7 @@ impl Cloud {
             services,
             model,
             endpoint,
+            environment,
             folder,
             faults,
             trace,
@@ -260,6 +285,12 @@ impl Cloud {
         &self.endpoint
     }
 
+    /// The text of a file to be sourced by a shell, whose AWS clients then talk to this cloud: endpoint, region,
+    /// credentials, and the ARN of each state machine as `NAME_STATE_MACHINE_ARN`.
+    pub fn env_file(&self) -> String {
+        self.environment.clone()
+    }
+
     /// The root stack's outputs.
     pub fn outputs(&self) -> &BTreeMap<String, String> {
         &self.model.outputs
@@ -270,13 +301,18 @@ impl Cloud {
         &self.model
     }
 
-    /// Where buckets and logs are.
+    /// The folder of the e-mails that topics sent, one `.eml` file each, oldest first by name.
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.join("outbox")
+    }
+
+    /// Where buckets, logs and the outbox are.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
     }
 
-    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs` or
-    /// `events`, `operation` the API's name for it.
+    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs`, `sns`
+    /// or `events`, `operation` the API's name for it.
     ///
     /// # Errors
     /// The service's error, or one that names a service that is not there.

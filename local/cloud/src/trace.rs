@@ -119,6 +119,33 @@ pub enum What {
         /// The message's id.
         message: String,
     },
+    /// A message was published to a topic.
+    Published {
+        /// The topic's name.
+        topic: String,
+        /// The message's id.
+        message: String,
+    },
+    /// A subscription was given a message.
+    Notified {
+        /// The topic's name.
+        topic: String,
+        /// The subscription's endpoint: an address or an ARN.
+        endpoint: String,
+        /// The message's id.
+        message: String,
+        /// The error's name, when the subscriber refused.
+        error: Option<String>,
+    },
+    /// An e-mail is in the outbox.
+    Mailed {
+        /// Who would have got it.
+        to: String,
+        /// Its subject.
+        subject: String,
+        /// The file's name in the outbox.
+        file: String,
+    },
     /// An execution of a state machine changed its status.
     Execution {
         /// Its ARN.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cloud::dynamodb::DynamoDb;
-use cloud::events::Bus;
+use cloud::events::{Bus, Receivers};
 use cloud::faults::Faults;
 use cloud::gateway::{Gateway, Listener, Services};
 use cloud::identity::Identity;
 use cloud::kms::Kms;
 use cloud::lambda::{Config, Lambda};
+use cloud::page::{self, Page};
 use cloud::s3::Buckets;
 use cloud::service::Service;
+use cloud::sns::Sns;
 use cloud::sqs::Sqs;
 use cloud::trace::{Trace, What};
 use cloud::{ApiError, Caller};
@@ -63,19 +65,36 @@ impl Stand {
         })
         .unwrap();
         let function = json!({"Code": "x", "Role": "arn:aws:iam::000000000000:role/r"});
-        lambda.create_function("f", &function).unwrap();
+        lambda.create_function("f", &function, &sqs).unwrap();
         let s3 = Buckets::new(folder.path().join("buckets"), "us-east-1").unwrap();
         s3.create_bucket("bucket", &json!({})).await.unwrap();
-        let bus = Bus::start("us-east-1", sqs.clone(), lambda.clone(), Faults::default(), trace.clone());
+        let outbox = folder.path().join("outbox");
+        let sns = Sns::new("us-east-1", &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone()).unwrap();
+        let states: Arc<dyn Service> = Arc::new(Mirror);
+        let receivers =
+            Receivers { sqs: sqs.clone(), sns: sns.clone(), lambda: lambda.clone(), states: Arc::downgrade(&states) };
+        let bus = Bus::start("us-east-1", receivers, Faults::default(), trace.clone());
+        let page = Page::new(page::Shared {
+            states: Arc::clone(&states),
+            redshift_data: Arc::clone(&states),
+            sqs: sqs.clone(),
+            lambda: lambda.clone(),
+            outbox: folder.path().join("outbox"),
+            trace: trace.clone(),
+            roles: Vec::new(),
+            environment: "export A='1'\n".into(),
+        });
         let gateway = listener.serve(Services {
-            states: Arc::new(Mirror),
+            states,
             dynamodb: Arc::new(DynamoDb::new().unwrap()),
             redshift_data: Arc::new(Mirror),
             kms: Arc::new(Kms::new("us-east-1")),
             sqs: Arc::new(sqs),
             events: Arc::new(bus),
+            sns: Arc::new(sns),
             lambda,
             s3: s3.clone(),
+            page,
             identity: identity.clone(),
             trace: trace.clone(),
         });
@@ -138,9 +157,9 @@ async fn targets_reach_their_service() {
         ("AWSEvents.ListRules", 200, None),
         ("AWSStepFunctions.Refuse", 400, Some("Refused")),
         ("DynamoDB_20120810.CreateBackup", 501, Some("NotImplemented")),
-        ("AmazonSQS.TagQueue", 501, Some("NotImplemented")),
+        ("AmazonSQS.AddPermission", 501, Some("NotImplemented")),
         ("TrentService.Sign", 501, Some("NotImplemented")),
-        ("AWSEvents.PutRule", 501, Some("NotImplemented")),
+        ("AWSEvents.CreateArchive", 501, Some("NotImplemented")),
         ("secretsmanager.GetSecretValue", 501, Some("NotImplemented")),
     ] {
         let (response, body) = stand.call(target, json!({})).await;
@@ -172,11 +191,43 @@ async fn what_clients_of_some_services_look_for() {
     assert_eq!(response.body(), r#"{"TableNames":[]}"#);
     assert_eq!(header(&response, "x-amz-crc32"), "1315925753");
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-    let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=1").await;
+    let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=2011-06-15").await;
     assert_eq!(texts(&who, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
-    let other = stand.send(Method::POST, "/", &form, "Action=ListTopics&Version=1").await;
+    let other = stand.send(Method::POST, "/", &form, "Action=ListStacks&Version=2010-05-15").await;
     assert_eq!(other.status(), 501);
-    assert!(texts(&other, "Message")[0].contains("ListTopics"));
+    assert!(texts(&other, "Message")[0].contains("ListStacks of the API version 2010-05-15"));
+}
+
+#[tokio::test]
+async fn topics_in_the_query_protocol() {
+    let stand = Stand::new().await;
+    let ask = async |form: &str| {
+        let kind = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        stand.send(Method::POST, "/", &kind, format!("{form}&Version=2010-03-31")).await
+    };
+    let made = ask("Action=CreateTopic&Name=t&Attributes.entry.1.key=DisplayName&Attributes.entry.1.value=a%26b").await;
+    assert_eq!(texts(&made, "TopicArn"), ["arn:aws:sns:us-east-1:000000000000:t"]);
+    assert!(String::from_utf8_lossy(made.body()).starts_with("<CreateTopicResponse xmlns=\"http://sns.amazonaws.com/"));
+    let topic = "TopicArn=arn%3Aaws%3Asns%3Aus-east-1%3A000000000000%3At";
+    let queue = "arn%3Aaws%3Asqs%3Aus-east-1%3A000000000000%3Aq";
+    let raw = "Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true";
+    let form = format!("Action=Subscribe&{topic}&Protocol=sqs&Endpoint={queue}&ReturnSubscriptionArn=true&{raw}");
+    assert_eq!(texts(&ask(&form).await, "SubscriptionArn").len(), 1);
+    let attributes = ask(&format!("Action=GetTopicAttributes&{topic}")).await;
+    let body = String::from_utf8_lossy(attributes.body()).into_owned();
+    assert!(body.contains("<entry><key>DisplayName</key><value>a&amp;b</value></entry>"), "{body}");
+    let attribute = "MessageAttributes.entry.1";
+    let number = format!("{attribute}.Name=n&{attribute}.Value.DataType=Number&{attribute}.Value.StringValue=5");
+    let form = format!("Action=Publish&{topic}&Message=hello+world&{number}");
+    assert_eq!(texts(&ask(&form).await, "MessageId").len(), 1);
+    let body = json!({"QueueUrl": format!("{}/000000000000/q", stand.endpoint), "MessageAttributeNames": ["All"]});
+    let (_, received) = stand.call("AmazonSQS.ReceiveMessage", body).await;
+    assert_eq!(received["Messages"][0]["Body"], "hello world");
+    assert_eq!(received["Messages"][0]["MessageAttributes"]["n"]["StringValue"], "5");
+    let refused = ask(&format!("Action=Publish&{topic}&Message=")).await;
+    assert_eq!((refused.status().as_u16(), texts(&refused, "Code")), (400, vec!["InvalidParameter".to_owned()]));
+    let none = ask("Action=GetTopicAttributes&TopicArn=none").await;
+    assert_eq!((none.status().as_u16(), texts(&none, "Code")), (404, vec!["NotFound".to_owned()]));
 }
 
 #[tokio::test]
@@ -442,4 +493,115 @@ async fn uploads_in_parts() {
     assert_eq!(stand.send(Method::DELETE, &path, &[], "").await.status(), 204);
     let left = std::fs::read_dir(stand.folder.path().join("buckets/.temporary")).unwrap().count();
     assert_eq!(left, 0, "no file of a part is left");
+}
+
+#[tokio::test]
+async fn parts_are_copied_and_listed() {
+    let stand = Stand::new().await;
+    stand.put("from", &[], "0123456789").await;
+    let begun = stand.send(Method::POST, "/bucket/to?uploads", &[], "").await;
+    let id = texts(&begun, "UploadId").pop().unwrap();
+    let copy = async |number: u32, range: &str| {
+        let headers = [("x-amz-copy-source", "/bucket/from"), ("x-amz-copy-source-range", range)];
+        let path = format!("/bucket/to?partNumber={number}&uploadId={id}");
+        stand.send(Method::PUT, &path, if range.is_empty() { &headers[..1] } else { &headers }, "").await
+    };
+    let etag = texts(&copy(1, "bytes=2-4").await, "ETag").pop().unwrap();
+    // MD5 of `234`.
+    assert!(etag.contains("289dff07669d7a23de0ef88d2f7129e7"), "{etag}");
+    assert_eq!(copy(2, "").await.status(), 200);
+    for wrong in ["bytes=5-10", "bytes=4-2", "2-4"] {
+        assert_eq!(texts(&copy(3, wrong).await, "Code"), ["InvalidArgument"], "{wrong}");
+    }
+    let first = stand.send(Method::GET, &format!("/bucket/to?uploadId={id}&max-parts=1"), &[], "").await;
+    assert_eq!((texts(&first, "PartNumber"), texts(&first, "Size")), (vec!["1".to_owned()], vec!["3".to_owned()]));
+    assert_eq!(texts(&first, "IsTruncated"), ["true"]);
+    let path = format!("/bucket/to?uploadId={id}&part-number-marker=1");
+    let second = stand.send(Method::GET, &path, &[], "").await;
+    assert_eq!((texts(&second, "PartNumber"), texts(&second, "IsTruncated")), (vec!["2".into()], vec!["false".into()]));
+    for n in 0..3 {
+        stand.send(Method::POST, &format!("/bucket/other{n}?uploads"), &[], "").await;
+    }
+    let (mut keys, mut marker) = (Vec::new(), String::new());
+    loop {
+        let page = stand.send(Method::GET, &format!("/bucket?uploads&max-uploads=2{marker}"), &[], "").await;
+        keys.extend(texts(&page, "Key"));
+        match (texts(&page, "NextKeyMarker").pop(), texts(&page, "NextUploadIdMarker").pop()) {
+            (Some(key), Some(id)) => marker = format!("&key-marker={key}&upload-id-marker={id}"),
+            _ => break,
+        }
+    }
+    assert_eq!(keys, ["other0", "other1", "other2", "to"]);
+}
+
+#[tokio::test]
+async fn only_an_empty_bucket_can_be_deleted() {
+    let stand = Stand::new().await;
+    stand.put("a", &[], "x").await;
+    let full = stand.send(Method::DELETE, "/bucket", &[], "").await;
+    assert_eq!((full.status().as_u16(), texts(&full, "Code")), (409, vec!["BucketNotEmpty".to_owned()]));
+    stand.send(Method::DELETE, "/bucket/a", &[], "").await;
+    assert_eq!(stand.send(Method::DELETE, "/bucket", &[], "").await.status(), 204);
+    assert_eq!(stand.send(Method::HEAD, "/bucket", &[], "").await.status(), 404);
+    assert!(!stand.s3.folder("bucket").exists());
+    assert_eq!(stand.send(Method::PUT, "/bucket", &[], "").await.status(), 200, "and made again");
+}
+
+#[tokio::test]
+async fn presigned_urls_work_until_they_expire() {
+    let stand = Stand::new().await;
+    let signed = |at: chrono::DateTime<chrono::Utc>, seconds: i64| {
+        format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
+             &X-Amz-Date={}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders=host&X-Amz-Signature=0",
+            at.format("%Y%m%dT%H%M%SZ")
+        )
+    };
+    let now = chrono::Utc::now();
+    let (good, expired) = (signed(now, 60), signed(now - chrono::TimeDelta::minutes(2), 60));
+    for (method, query, status) in [
+        (Method::PUT, &expired, 403),
+        (Method::PUT, &good, 200),
+        (Method::GET, &good, 200),
+        (Method::GET, &expired, 403),
+        (Method::DELETE, &expired, 403),
+        (Method::DELETE, &good, 204),
+    ] {
+        let answer = stand.send(method.clone(), &format!("/bucket/k?{query}"), &[], "by url").await;
+        assert_eq!(answer.status(), status, "{method} {query}");
+        if method == Method::GET && status == 200 {
+            assert_eq!(answer.body(), "by url");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_for_browsers_on_this_machine() {
+    let stand = Stand::new().await;
+    let browser = [("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
+    let page = stand.send(Method::GET, "/", &browser, "").await;
+    assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html; charset=utf-8"));
+    assert!(header(&page, "content-security-policy").starts_with("default-src 'none'"));
+    let html = String::from_utf8_lossy(page.body()).into_owned();
+    // One file: nothing in it names another place.
+    for outside in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    // Clients that ask for buckets are no browsers.
+    let buckets = stand.send(Method::GET, "/", &[], "").await;
+    assert_eq!(texts(&buckets, "Name"), ["bucket"]);
+    assert_eq!(stand.send(Method::GET, "/_tasker/aws.env", &[], "").await.body(), "export A='1'\n");
+    for (path, status) in [
+        ("/_tasker/nothing", 404),
+        ("/_tasker/mail/..%2Flogs%2Ff.log", 404),
+        ("/_tasker/mail/../logs/f.log", 404),
+        ("/_tasker/mail/none.eml", 404),
+    ] {
+        assert_eq!(stand.send(Method::GET, path, &[], "").await.status(), status, "{path}");
+    }
+    assert_eq!(stand.send(Method::POST, "/_tasker/state", &[], "").await.status(), 405);
+    let rebound = [("host", "evil.example:80"), ("accept", "text/html")];
+    for path in ["/", "/_tasker/state"] {
+        assert_eq!(stand.send(Method::GET, path, &rebound, "").await.status(), 403, "{path}");
+    }
 }

@@ -1,7 +1,9 @@
 //! What a local Data API is told at its start. Must never read the environment: the caller decides.
 
+use crate::object::ObjectStore;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -86,7 +88,10 @@ pub struct Limits {
     pub token_retention: Duration,
     /// Longest life of a session: 24 h.
     pub session_life: Duration,
-    /// Rows in one answer of ListStatements when MaxResults is absent: 100.
+    /// Requests with WaitTimeSeconds that may wait for one statement at a time. The limit exists
+    /// (ActiveWaitingRequestsExceededException), its number is not documented; ours: 10.
+    pub waiting_requests: usize,
+    /// Rows in one answer of ListStatements and ListSessions when MaxResults is absent: 100.
     pub list_page: usize,
 }
 
@@ -105,8 +110,50 @@ impl Default for Limits {
             retention: Duration::from_secs(24 * 3600),
             token_retention: Duration::from_secs(8 * 3600),
             session_life: Duration::from_secs(24 * 3600),
+            waiting_requests: 10,
             list_page: 100,
         }
+    }
+}
+
+/// Who may log in to the databases. By default everybody may, as whom they like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logins {
+    /// The secrets that exist, by ARN or name. `None`: every SecretArn is taken and stands for the user `awsuser`.
+    pub secrets: Option<BTreeMap<String, Secret>>,
+    /// Database users that exist before SQL creates any. `None`: every user exists. The users of IAM identities
+    /// (`IAM:name`, `IAMR:role`) are always made with their first login.
+    pub users: Option<BTreeSet<String>>,
+}
+
+/// What a secret says (Data API guide, "Storing database credentials in AWS Secrets Manager").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// `username`.
+    pub username: String,
+    /// `dbClusterIdentifier`; must be the request's cluster when it is there.
+    pub cluster: Option<String>,
+}
+
+/// Who a secret stands for when none is configured: there is no Secrets Manager here to ask.
+const SECRET_USER: &str = "awsuser";
+
+impl Logins {
+    /// The secret that SecretArn names, by its ARN, by its name, or by the name within its ARN.
+    pub(crate) fn secret(&self, arn: &str) -> Option<Secret> {
+        let Some(secrets) = &self.secrets else {
+            return Some(Secret { username: SECRET_USER.to_owned(), cluster: None });
+        };
+        // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-6RANDM
+        let named = |known: &str| {
+            let name = known.split(":secret:").nth(1).unwrap_or_default();
+            name == arn || name.len() > 7 && name.is_char_boundary(name.len() - 7) && &name[..name.len() - 7] == arn
+        };
+        secrets.get(arn).or_else(|| secrets.iter().find(|(known, _)| named(known)).map(|(_, secret)| secret)).cloned()
+    }
+
+    pub(crate) fn has_user(&self, name: &str) -> bool {
+        self.users.as_ref().is_none_or(|users| users.contains(name))
     }
 }
 
@@ -123,6 +170,10 @@ pub struct Config {
     pub events: mpsc::UnboundedSender<Value>,
     /// Quotas.
     pub limits: Limits,
+    /// Secrets and database users.
+    pub logins: Logins,
+    /// The S3 of COPY and UNLOAD; without one they fail and say so.
+    pub objects: Option<Arc<dyn ObjectStore>>,
     /// Time.
     pub clock: Clock,
 }
@@ -137,6 +188,8 @@ impl Config {
             targets,
             events,
             limits: Limits::default(),
+            logins: Logins::default(),
+            objects: None,
             clock: system_clock(),
         }
     }

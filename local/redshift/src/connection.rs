@@ -2,9 +2,11 @@
 //! Must never put a parameter's value into SQL text, nor hold more of a result in memory than one row.
 
 use crate::config::Limits;
+use crate::dialect::transfer::{Transfer, Unload};
 use crate::dialect::{self, Kind, ServerError};
 use crate::postgres::Server;
 use crate::result::{self, Column, Format, Origin, Stored, Writer};
+use crate::transfer::{self, Site};
 use bytes::BytesMut;
 use futures::{StreamExt, pin_mut};
 use std::collections::HashMap;
@@ -35,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) format: Format,
     pub(crate) query_id: i64,
     pub(crate) limits: &'a Limits,
+    /// For COPY and UNLOAD.
+    pub(crate) site: Site<'a>,
 }
 
 /// Why a statement failed; each reads as DescribeStatement.Error shows it.
@@ -46,6 +50,9 @@ pub(crate) enum Error {
     Server(String),
     #[error(transparent)]
     Result(#[from] result::Error),
+    /// COPY or UNLOAD: the whole text.
+    #[error("{0}")]
+    Transfer(String),
 }
 
 impl Connection {
@@ -54,6 +61,15 @@ impl Connection {
         let row = client.query_one("select pg_catalog.pg_backend_pid()", &[]).await?;
         let pid: i32 = row.try_get(0)?;
         Ok(Self { client, pid: i64::from(pid), context: dialect::Context::default() })
+    }
+
+    /// Asks the catalog; not a user's statement.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        self.client.query(sql, values).await
     }
 
     /// What cancels the running statement.
@@ -107,16 +123,26 @@ impl Connection {
         self.client.batch_execute(sql).await.map_err(|e| failure(&e, query_id))
     }
 
-    /// Runs one statement.
+    /// Runs one statement. A failure in an open transaction aborts it, whoever noticed it.
     pub(crate) async fn run(&mut self, request: &Request<'_>) -> Result<Outcome, Error> {
+        let ended = self.translated(request).await;
+        if self.context.in_transaction && matches!(ended, Err(Error::Dialect(_) | Error::Transfer(_))) {
+            // The server has not heard of it.
+            let _ = self.client.batch_execute("select redshift_catalog.refuse('XX000', 'aborted')").await;
+        }
+        ended
+    }
+
+    async fn translated(&mut self, request: &Request<'_>) -> Result<Outcome, Error> {
         let translation = dialect::translate(request.sql, &self.context)?;
         let block = self.context.in_transaction;
-        // Several PostgreSQL statements for one of Redshift's: all or nothing.
-        let own_block = !block && translation.in_block && translation.statements.len() > 1;
+        // Several PostgreSQL statements for one of Redshift's: all or nothing. A load puts savepoints.
+        let copy = matches!(translation.transfer, Some(Transfer::Copy(_)));
+        let own_block = !block && (copy || translation.in_block && translation.statements.len() > 1);
         if own_block {
             self.plain("begin", request.query_id).await?;
         }
-        let outcome = match self.commands(&translation, request, block || own_block).await {
+        let outcome = match self.work(&translation, request, block || own_block).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 if own_block {
@@ -141,6 +167,109 @@ impl Connection {
         Ok(outcome)
     }
 
+    async fn work(
+        &self,
+        translation: &dialect::Translation,
+        request: &Request<'_>,
+        block: bool,
+    ) -> Result<Outcome, Error> {
+        match &translation.transfer {
+            None => self.commands(translation, request, block).await,
+            Some(Transfer::Copy(copy)) => {
+                let rows = transfer::copy(&self.client, copy, &request.site).await?;
+                Ok(Outcome { rows, ..Outcome::default() })
+            }
+            Some(Transfer::Unload(unload)) => self.unload(translation, unload, request, block).await,
+        }
+    }
+
+    /// Runs the query of an UNLOAD and puts its rows into files.
+    async fn unload(
+        &self,
+        translation: &dialect::Translation,
+        unload: &Unload,
+        request: &Request<'_>,
+        block: bool,
+    ) -> Result<Outcome, Error> {
+        let open = transfer::prepare_unload(unload, &request.site).await?;
+        let mut commands = translation.statements.clone();
+        let mut context = self.context.clone();
+        let (prepared, bound) = self.prepare(&mut commands, 0, &mut context, request, block).await?;
+        let columns = prepared.columns().iter().map(|c| transfer::Column {
+            name: c.name().to_owned(),
+            ty: c.type_().clone(),
+            modifier: c.type_modifier(),
+            not_null: false,
+        });
+        let mut output = open(columns.collect())?;
+        let lost = |e: tokio_postgres::Error| failure(&e, request.query_id);
+        let messages = self.client.simple_query_raw(&bound.sql).await.map_err(lost)?;
+        pin_mut!(messages);
+        let mut refused = None;
+        while let Some(message) = messages.next().await {
+            if let SimpleQueryMessage::Row(row) = message.map_err(lost)?
+                && refused.is_none()
+            {
+                let cells: Vec<Option<&str>> =
+                    (0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>().map_err(lost)?;
+                refused = output.row(&cells).err();
+            }
+        }
+        if let Some(refused) = refused {
+            return Err(Error::Transfer(dialect::compute_error(&refused, "8001", "", request.query_id)));
+        }
+        let rows = output.rows;
+        output.put(&self.client, &request.site).await?;
+        Ok(Outcome { rows, ..Outcome::default() })
+    }
+
+    /// Prepares one of the commands. What turns out to be an alias changes `commands` and `context`.
+    async fn prepare(
+        &self,
+        commands: &mut Vec<dialect::Command>,
+        index: usize,
+        context: &mut dialect::Context,
+        request: &Request<'_>,
+        block: bool,
+    ) -> Result<(Statement, dialect::Bound), Error> {
+        let names: Vec<&str> = request.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        // What the server said before a path was taken for SUPER: if that was wrong too, this is the error.
+        let mut first = None;
+        loop {
+            let Some(command) = commands.get(index) else {
+                return Err(Error::Server("ERROR: a statement lost its text".to_owned()));
+            };
+            let bound = dialect::bind(&command.sql, &names)?;
+            // A refused preparation runs nothing, but it breaks an open transaction.
+            let guarded = block && command.may_read_otherwise();
+            if guarded {
+                self.plain("savepoint redshift_alias", request.query_id).await?;
+            }
+            match self.client.prepare(&bound.sql).await {
+                Ok(prepared) => {
+                    if guarded {
+                        self.plain("release savepoint redshift_alias", request.query_id).await?;
+                    }
+                    return Ok((prepared, bound));
+                }
+                Err(error) => match error.as_db_error().and_then(|e| context.with_alias(command, &server_error(e))) {
+                    // No such column: then it is the alias, and the statement reads differently.
+                    Some(with_alias) => {
+                        if guarded {
+                            self.plain("rollback to savepoint redshift_alias", request.query_id).await?;
+                        }
+                        *commands = dialect::translate(request.sql, &with_alias)?.statements;
+                        if with_alias.super_columns != context.super_columns {
+                            first.get_or_insert_with(|| failure(&error, request.query_id));
+                        }
+                        *context = with_alias;
+                    }
+                    None => return Err(first.unwrap_or_else(|| failure(&error, request.query_id))),
+                },
+            }
+        }
+    }
+
     /// Runs what a statement was translated to; the last one's outcome is the statement's.
     async fn commands(
         &self,
@@ -148,36 +277,12 @@ impl Connection {
         request: &Request<'_>,
         block: bool,
     ) -> Result<Outcome, Error> {
-        let names: Vec<&str> = request.parameters.iter().map(|(name, _)| name.as_str()).collect();
         let mut context = self.context.clone();
         let mut commands = translation.statements.clone();
         let mut outcome = Outcome::default();
         let mut index = 0;
-        while let Some(command) = commands.get(index) {
-            let bound = dialect::bind(&command.sql, &names)?;
-            // A refused preparation runs nothing, but it breaks an open transaction.
-            let guarded = block && !command.lateral_aliases.is_empty();
-            if guarded {
-                self.plain("savepoint redshift_alias", request.query_id).await?;
-            }
-            let prepared = match self.client.prepare(&bound.sql).await {
-                Ok(prepared) => prepared,
-                Err(error) => match error.as_db_error().and_then(|e| context.with_alias(command, &server_error(e))) {
-                    // No such column: then it is the alias, and the statement reads differently.
-                    Some(with_alias) => {
-                        if guarded {
-                            self.plain("rollback to savepoint redshift_alias", request.query_id).await?;
-                        }
-                        commands = dialect::translate(request.sql, &with_alias)?.statements;
-                        context = with_alias;
-                        continue;
-                    }
-                    None => return Err(failure(&error, request.query_id)),
-                },
-            };
-            if guarded {
-                self.plain("release savepoint redshift_alias", request.query_id).await?;
-            }
+        while index < commands.len() {
+            let (prepared, bound) = self.prepare(&mut commands, index, &mut context, request, block).await?;
             outcome = self.prepared(&prepared, &bound, request, block, translation.kind).await?;
             index += 1;
         }

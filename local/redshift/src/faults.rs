@@ -2,6 +2,8 @@
 //! Must never act unless asked.
 
 use crate::ApiError;
+use crate::rates::{Buckets, Rates};
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -15,6 +17,15 @@ pub enum Throttle {
     HiddenInValidation,
 }
 
+impl Throttle {
+    fn error(self) -> ApiError {
+        match self {
+            Self::Exception => ApiError::throttled(),
+            Self::HiddenInValidation => ApiError::validation("Rate exceeded"),
+        }
+    }
+}
+
 /// The switches; clones share them.
 #[derive(Clone, Default)]
 pub struct Faults {
@@ -24,6 +35,7 @@ pub struct Faults {
 #[derive(Default)]
 struct Switches {
     throttled: HashMap<String, (usize, Throttle)>,
+    rates: Option<Buckets>,
     end_before_answer: bool,
     holds: Vec<(String, watch::Receiver<bool>)>,
 }
@@ -56,6 +68,11 @@ impl Faults {
         self.switches().throttled.insert(operation.to_owned(), (calls, how));
     }
 
+    /// Limits requests a second from now on, by the configured clock; `None` lifts the limits.
+    pub fn limit_rates(&self, rates: Option<Rates>) {
+        self.switches().rates = rates.map(Buckets::new);
+    }
+
     /// Execute and BatchExecute answer only after the statement has ended and its event is out.
     pub fn end_before_answer(&self, on: bool) {
         self.switches().end_before_answer = on;
@@ -70,17 +87,16 @@ impl Faults {
         Hold { release }
     }
 
-    pub(crate) fn check(&self, operation: &str) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, operation: &str, now: DateTime<Utc>) -> Result<(), ApiError> {
         let mut switches = self.switches();
-        let Some((left, how)) = switches.throttled.get_mut(operation) else { return Ok(()) };
-        if *left == 0 {
-            return Ok(());
+        if let Some((left, how)) = switches.throttled.get_mut(operation).filter(|(left, _)| *left > 0) {
+            *left -= 1;
+            return Err((*how).error());
         }
-        *left -= 1;
-        Err(match how {
-            Throttle::Exception => ApiError::throttled(),
-            Throttle::HiddenInValidation => ApiError::validation("Rate exceeded"),
-        })
+        match &mut switches.rates {
+            Some(buckets) => buckets.take(operation, now).map_err(Throttle::error),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn ends_before_answer(&self) -> bool {

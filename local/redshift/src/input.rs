@@ -3,6 +3,8 @@
 
 use crate::ApiError;
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// A request's members.
 pub(crate) struct Input<'a> {
@@ -148,21 +150,33 @@ impl<'a> Input<'a> {
         self.get(member).map(|v| v.as_bool().ok_or_else(|| Self::wrong_type(member, "a boolean"))).transpose()
     }
 
-    /// An integer from 0 to `max`.
-    pub(crate) fn integer(&self, member: &str, max: u64) -> Result<Option<u64>, ApiError> {
+    /// An integer within these bounds.
+    pub(crate) fn integer(&self, member: &str, bounds: RangeInclusive<i64>) -> Result<Option<u64>, ApiError> {
         let Some(value) = self.get(member) else { return Ok(None) };
         let number = value.as_i64().ok_or_else(|| Self::wrong_type(member, "an integer"))?;
-        match u64::try_from(number) {
-            Ok(number) if number <= max => Ok(Some(number)),
-            Ok(_) => {
-                let rule = format!("Member must have value less than or equal to {max}");
-                Err(constraint(&number.to_string(), &path(member), &rule))
-            }
-            Err(_) => {
-                let rule = "Member must have value greater than or equal to 0";
-                Err(constraint(&number.to_string(), &path(member), rule))
-            }
-        }
+        let rule = if number > *bounds.end() {
+            format!("less than or equal to {}", bounds.end())
+        } else if number < *bounds.start() {
+            format!("greater than or equal to {}", bounds.start())
+        } else {
+            return Ok(u64::try_from(number).ok());
+        };
+        Err(constraint(&number.to_string(), &path(member), &format!("Member must have value {rule}")))
+    }
+
+    /// `WaitTimeSeconds`: how long the answer may wait for the statement's end, 1 to 30 seconds.
+    pub(crate) fn wait_time(&self) -> Result<Option<Duration>, ApiError> {
+        Ok(self.integer("WaitTimeSeconds", 1..=30)?.map(Duration::from_secs))
+    }
+
+    /// `NextToken`; an empty one is none.
+    pub(crate) fn next_token(&self) -> Result<Option<&'a str>, ApiError> {
+        Ok(self.text("NextToken", &ANY)?.filter(|token| !token.is_empty()))
+    }
+
+    /// `MaxResults`; 0 is none.
+    pub(crate) fn max_results(&self, most: i64) -> Result<Option<usize>, ApiError> {
+        Ok(self.integer("MaxResults", 0..=most)?.filter(|most| *most > 0).and_then(|most| usize::try_from(most).ok()))
     }
 
     /// One of `values`.

@@ -7,6 +7,7 @@
 //! names can be described, a caller who sees another role's statement, a database server that outlives its process.
 
 pub mod dialect;
+pub mod object;
 pub mod postgres;
 
 mod config;
@@ -15,15 +16,20 @@ mod event;
 mod faults;
 mod input;
 mod list;
+mod metadata;
+mod rates;
 mod result;
 mod run;
 mod service;
 mod session;
 mod statement;
 mod submit;
+mod transfer;
+mod waiting;
 
-pub use config::{Caller, Clock, Config, Limits, Target, system_clock};
+pub use config::{Caller, Clock, Config, Limits, Logins, Secret, Target, system_clock};
 pub use faults::{Faults, Hold, Throttle};
+pub use rates::Rates;
 pub use service::DataApi;
 
 use serde_json::{Map, Value, json};
@@ -90,6 +96,15 @@ impl ApiError {
             "ActiveSessionsExceededException",
             400,
             format!("Active sessions exceeded the allowed quota ({limit})."),
+        )
+    }
+
+    /// 400: more requests with WaitTimeSeconds for one statement than the service takes.
+    pub(crate) fn waiting_requests(limit: usize) -> Self {
+        Self::new(
+            "ActiveWaitingRequestsExceededException",
+            400,
+            format!("Active waiting requests for the statement exceeded the allowed quota ({limit})."),
         )
     }
 

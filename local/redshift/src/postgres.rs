@@ -172,21 +172,23 @@ impl Unprivileged {
     }
 }
 
-/// Starts the server, then waits for it or for the end of the pipe on its standard input, and cleans up.
-/// `$1` is the folder, the rest the server's command line.
+/// Starts the server, then waits for it or for the end of the pipe on its standard input, and cleans up. Standard output
+/// is closed when the server is gone: what is left then, the removal of the folder, takes long on a slow disk and nobody
+/// has to wait for it. `$1` is the folder, the rest the server's command line.
 const WATCHDOG: &str = r#"
 folder=$1; shift
 exec 3<&0
-"$@" </dev/null 3<&- &
+"$@" </dev/null >/dev/null 3<&- &
 server=$!
 trap 'kill -QUIT $server 2>/dev/null' HUP INT TERM
-( trap '' HUP INT; read -r _ <&3; kill -QUIT $server 2>/dev/null ) &
+( trap '' HUP INT; exec >&-; read -r _ <&3; kill -QUIT $server 2>/dev/null ) &
 watch=$!
 exec 3<&-
 wait $server
 code=$?
 while kill -0 $server 2>/dev/null; do wait $server; done
 kill $watch 2>/dev/null
+exec >&-
 cd / && rm -rf "$folder"
 exit $code
 "#;
@@ -199,6 +201,8 @@ pub struct Server {
     databases: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
     /// The database that initdb leaves has not been given away yet.
     spare: AtomicBool,
+    /// The watchdog has been told to end: the folder is its affair.
+    stopped: AtomicBool,
 }
 
 impl std::fmt::Debug for Server {
@@ -229,6 +233,7 @@ impl Server {
             watchdog: Mutex::new(None),
             databases: Mutex::default(),
             spare: true.into(),
+            stopped: false.into(),
         };
         let data = folder.join("data");
         let mut initdb = Command::new(&programs.initdb);
@@ -255,7 +260,7 @@ impl Server {
             .current_dir("/")
             .env_remove("PGDATA")
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
             // Its own group: a Ctrl-C in the terminal is for us, and we stop the server in order.
             .process_group(0);
@@ -359,14 +364,24 @@ impl Server {
         }
     }
 
-    /// Stops the server and waits until it is gone.
+    /// Stops the server at once, as what it holds is thrown away, and waits until it is gone. Its folder goes right after,
+    /// also when this process ends before.
     pub async fn stop(&self) {
-        let child = self.child().take();
-        if let Some(mut child) = child {
-            drop(child.stdin.take());
-            let ended = tokio::task::spawn_blocking(move || child.wait()).await;
-            tracing::debug!(?ended, "PostgreSQL stopped");
-        }
+        let Some(mut child) = self.child().take() else { return };
+        self.stopped.store(true, Ordering::Relaxed);
+        drop(child.stdin.take());
+        let (gone, ended) = tokio::sync::oneshot::channel();
+        // A thread of its own: the end of a runtime would wait for one of the runtime's.
+        std::thread::spawn(move || {
+            if let Some(mut output) = child.stdout.take() {
+                let _ = output.read_to_end(&mut Vec::new());
+            }
+            // Nobody waits any more where the caller was dropped.
+            let _ = gone.send(());
+            let ended = child.wait();
+            tracing::debug!(?ended, "PostgreSQL's folder is removed");
+        });
+        let _ = ended.await;
     }
 }
 
@@ -375,7 +390,8 @@ impl Drop for Server {
         match self.child().take() {
             // Closing the pipe is what the watchdog waits for; it removes the folder.
             Some(mut child) => drop(child.stdin.take()),
-            // Never started, or stopped: nothing may be left.
+            None if self.stopped.load(Ordering::Relaxed) => {}
+            // Never started: nothing may be left.
             None => drop(std::fs::remove_dir_all(&self.folder)),
         }
     }

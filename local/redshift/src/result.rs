@@ -2,6 +2,7 @@
 //! temporary file otherwise. Must never hold a large result in memory, nor change a value on its way.
 
 use crate::config::Limits;
+use crate::transfer::compact;
 use serde_json::{Map, Value, json};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +38,8 @@ enum Cell {
     Long,
     Double,
     Text,
+    /// SUPER: JSON without blanks.
+    Super,
     /// VARBYTE: text in hexadecimal digits, without PostgreSQL's `\x`.
     Hex,
 }
@@ -79,6 +82,21 @@ impl Column {
         }
         Self { cell: shape.cell, metadata: Value::Object(metadata) }
     }
+}
+
+/// A column as DescribeTable shows it: the driver's catalog knows its size and not, as a result does, its label, whether
+/// it is signed and whether its text is case-sensitive (guide, "To describe a table", the sample answer).
+pub(crate) fn described_column(name: &str, ty: &Type, modifier: i32, origin: &Origin) -> Value {
+    let shape = shape(ty, modifier);
+    let mut column = json!({
+        "isCaseSensitive": false, "isCurrency": false, "isSigned": false, "length": shape.precision, "name": name,
+        "nullable": i32::from(!origin.not_null), "precision": shape.precision, "scale": shape.scale,
+        "schemaName": origin.schema, "tableName": origin.table, "typeName": shape.name,
+    });
+    if let Some(default) = &origin.default {
+        column["columnDefault"] = json!(default);
+    }
+    column
 }
 
 /// What a type looks like from outside. Precision and scale follow Redshift's JDBC driver, which the service uses.
@@ -142,7 +160,7 @@ fn shape(ty: &Type, modifier: i32) -> Shape {
         Type::TIMESTAMPTZ => plain("timestamptz", Cell::Text, 35, 6),
         Type::INTERVAL => plain("interval", Cell::Text, 49, 0),
         Type::BYTEA => plain("varbyte", Cell::Hex, length(65_535), 0),
-        Type::JSON | Type::JSONB => text("super", 0),
+        Type::JSON | Type::JSONB => Shape { cell: Cell::Super, ..text("super", 0) },
         // CALL without a result.
         Type::VOID => plain("void", Cell::Text, 0, 0),
         ref other => text(other.name(), 0),
@@ -349,6 +367,7 @@ fn json_field(out: &mut Vec<u8>, cell: Cell, text: Option<&str>) -> Result<(), E
             ("doubleValue", number.map_or_else(|| json!(text), |n| json!(n)))
         }
         (Cell::Text, Some(text)) => ("stringValue", json!(text)),
+        (Cell::Super, Some(text)) => ("stringValue", json!(compact(text))),
         (Cell::Hex, Some(text)) => ("stringValue", json!(text.strip_prefix("\\x").unwrap_or(text))),
     };
     write!(out, "{{\"{member}\":")?;
@@ -364,6 +383,7 @@ fn csv_row(out: &mut Vec<u8>, cells: &[Option<&str>], columns: &[Column]) {
             out.push(b',');
         }
         let Some(text) = cell else { continue };
+        let compacted;
         let text = match columns.get(index).map(|c| c.cell) {
             Some(Cell::Boolean) => {
                 if *text == "t" {
@@ -373,6 +393,10 @@ fn csv_row(out: &mut Vec<u8>, cells: &[Option<&str>], columns: &[Column]) {
                 }
             }
             Some(Cell::Hex) => text.strip_prefix("\\x").unwrap_or(text),
+            Some(Cell::Super) => {
+                compacted = compact(text);
+                &compacted
+            }
             _ => text,
         };
         if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {

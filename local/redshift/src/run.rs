@@ -216,6 +216,7 @@ impl Task {
             format: self.format,
             query_id,
             limits: &self.inner.config.limits,
+            site: self.inner.site(&self.place, query_id, connection.pid),
         };
         match connection.run(&request).await {
             Ok(outcome) => {

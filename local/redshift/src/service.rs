@@ -9,6 +9,7 @@ use crate::faults::Faults;
 use crate::postgres::{self, Server};
 use crate::session::Session;
 use crate::statement::{Place, Statement, Status};
+use crate::transfer::Site;
 use crate::{ApiError, Error, event};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -110,19 +111,29 @@ impl DataApi {
     /// [`ApiError`], as the service answers; a failing SQL statement is none.
     pub async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
         let inner = &self.inner;
-        inner.faults.check(operation)?;
+        inner.faults.check(operation, inner.now())?;
         match operation {
             "ExecuteStatement" | "BatchExecuteStatement" => {
-                let (id, answer) = inner.submit(operation, caller, &body)?;
+                let (id, answer, wait) = inner.submit(operation, caller, &body)?;
                 if inner.faults.ends_before_answer() {
                     self.wait(&id).await?;
                 }
-                Ok(answer)
+                if wait.is_none() {
+                    return Ok(answer);
+                }
+                // The operations that submit do not have the error of too many waiting requests.
+                inner.wait_for_end(caller, &id, wait, usize::MAX).await?;
+                Ok(inner.state().statements.get(&id).map_or(answer, Statement::submitted_and_waited))
             }
-            "DescribeStatement" => inner.describe(caller, &body),
+            "DescribeStatement" => inner.describe(caller, &body).await,
             "CancelStatement" => inner.cancel(caller, &body),
-            "GetStatementResult" | "GetStatementResultV2" => inner.result(operation, caller, &body),
+            "GetStatementResult" | "GetStatementResultV2" => inner.result(operation, caller, &body).await,
             "ListStatements" => inner.list(caller, &body),
+            "ListSessions" => inner.list_sessions(caller, &body),
+            "ListDatabases" => inner.list_databases(caller, &body).await,
+            "ListSchemas" => inner.list_schemas(caller, &body).await,
+            "ListTables" => inner.list_tables(caller, &body).await,
+            "DescribeTable" => inner.describe_table(caller, &body).await,
             other => Err(ApiError::unknown_operation(other)),
         }
     }
@@ -195,6 +206,14 @@ impl Inner {
         state
     }
 
+    /// The databases of a target.
+    pub(crate) fn databases_of(&self, target: usize) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.databases.keys().filter(|(of, _)| *of == target).map(|(_, name)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// A new Redshift query id.
     pub(crate) fn query_id(&self) -> i64 {
         self.next_query.fetch_add(1, Ordering::Relaxed)
@@ -261,6 +280,20 @@ impl Inner {
         }
     }
 
+    /// The database of a place on the server, and what COPY and UNLOAD need there.
+    pub(crate) fn site<'a>(&'a self, place: &'a Place, query_id: i64, pid: i64) -> Site<'a> {
+        let physical = self.databases.get(&(place.target, place.database.clone()));
+        Site {
+            server: &self.server,
+            physical: physical.map_or(place.database.as_str(), String::as_str),
+            database: &place.database,
+            objects: self.config.objects.as_deref(),
+            now: self.now(),
+            query_id,
+            pid,
+        }
+    }
+
     /// Opens a database session, making the database and the user if they are new. An error reads as
     /// DescribeStatement.Error shows it.
     pub(crate) async fn open(&self, place: &Place) -> Result<Connection, String> {
@@ -275,6 +308,11 @@ impl Inner {
         match open().await {
             // invalid_authorization_specification: the role does not exist.
             Err(error) if error.code().is_some_and(|code| code.code() == "28000") => {
+                // An IAM identity gets its user with its first login; any other user must be there.
+                let iam = place.db_user.starts_with("IAM:") || place.db_user.starts_with("IAMR:");
+                if !iam && !self.config.logins.has_user(&place.db_user) {
+                    return Err(format!("FATAL: password authentication failed for user \"{}\"", place.db_user));
+                }
                 self.server.ensure_user(&place.db_user).await.map_err(shown)?;
                 open().await.map_err(|error| shown(error.into()))
             }

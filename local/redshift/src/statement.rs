@@ -4,6 +4,7 @@ use crate::result::{Format, Stored};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use tokio::sync::watch;
 
 /// Status of a statement or of one of a batch (`StatusString` without ALL).
@@ -145,6 +146,8 @@ pub(crate) struct Statement {
     /// CancelStatement was accepted: the statement's task cancels the backend's work.
     pub(crate) cancel: watch::Sender<bool>,
     pub(crate) status: watch::Sender<Status>,
+    /// Requests that wait for the end.
+    pub(crate) waiting: Arc<AtomicUsize>,
 }
 
 impl Statement {
@@ -201,6 +204,19 @@ impl Statement {
         Value::Object(answer)
     }
 
+    /// The same after a wait: with what the statement came to meanwhile.
+    pub(crate) fn submitted_and_waited(&self) -> Value {
+        let mut answer = self.submitted();
+        answer["Status"] = json!(self.status().name());
+        answer["HasResultSet"] = json!(self.has_result());
+        answer["RedshiftPid"] = json!(self.pid);
+        answer
+    }
+
+    fn has_result(&self) -> bool {
+        self.parts.iter().any(|p| p.result.is_some())
+    }
+
     /// The answer of DescribeStatement; with `part` (from 1) that entry alone in SubStatements.
     pub(crate) fn describe(&self, part: Option<usize>) -> Value {
         let mut answer = Map::new();
@@ -212,7 +228,7 @@ impl Statement {
         if let Some(error) = &self.error {
             answer.insert("Error".into(), json!(error));
         }
-        answer.insert("HasResultSet".into(), json!(self.parts.iter().any(|p| p.result.is_some())));
+        answer.insert("HasResultSet".into(), json!(self.has_result()));
         answer.insert("RedshiftPid".into(), json!(self.pid));
         answer.insert("RedshiftQueryId".into(), json!(self.query_id()));
         answer.insert("ResultRows".into(), json!(self.rows()));

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 13] = [
     "ClusterIdentifier",
     "SecretArn",
     "DbUser",
@@ -30,20 +30,20 @@ const COMMON: [&str; 12] = [
     "ResultFormat",
     "SessionKeepAliveSeconds",
     "SessionId",
+    "WaitTimeSeconds",
 ];
 /// With SessionId these come from the session.
 const SESSION_FIXES: [&str; 5] = ["ClusterIdentifier", "WorkgroupName", "Database", "DbUser", "SecretArn"];
-/// Who a secret stands for: there is no Secrets Manager here to ask.
-const SECRET_USER: &str = "awsuser";
 
 impl Inner {
-    /// Takes a statement in and starts its task. Answers with its id and the operation's answer.
+    /// Takes a statement in and starts its task. Answers with its id, the operation's answer, and how long the caller
+    /// wants to wait for the end.
     pub(crate) fn submit(
         self: &Arc<Self>,
         operation: &str,
         caller: &Caller,
         body: &Value,
-    ) -> Result<(String, Value), ApiError> {
+    ) -> Result<(String, Value, Option<Duration>), ApiError> {
         let limits = &self.config.limits;
         let batch = operation == "BatchExecuteStatement";
         let mut known = COMMON.to_vec();
@@ -77,8 +77,9 @@ impl Inner {
         let name = input.text("StatementName", &input::STATEMENT_NAME)?.map(str::to_owned);
         let with_event = input.boolean("WithEvent")?.unwrap_or(false);
         let token = input.text("ClientToken", &input::CLIENT_TOKEN)?.map(str::to_owned);
-        let keep_alive = input.integer("SessionKeepAliveSeconds", 86_400)?.map(Duration::from_secs);
+        let keep_alive = input.integer("SessionKeepAliveSeconds", 0..=86_400)?.map(Duration::from_secs);
         let session = input.text("SessionId", &input::UUID)?.map(str::to_owned);
+        let wait = input.wait_time()?;
         let parameters = input.parameters()?;
         check_parameters(&sqls, &parameters)?;
         let place = if session.is_some() {
@@ -97,22 +98,26 @@ impl Inner {
         {
             // The same token is the same statement, whatever else the request says: what the service does with other
             // SQL under a used token is not documented.
-            return Ok((id.clone(), statement.submitted()));
+            return Ok((id.clone(), statement.submitted(), wait));
         }
 
         let now = self.now();
+        let id = Uuid::new_v4().to_string();
+        state.next_sequence += 1;
+        let sequence = state.next_sequence;
         let (place, session, connection) = match (place, session) {
-            (None, Some(id)) => {
-                let invalid = || ApiError::validation(format!("Session with Id: {id} is invalid"));
-                let session = state.sessions.get(&id).filter(|s| s.owner == caller.owner).ok_or_else(invalid)?;
+            (None, Some(session_id)) => {
+                let invalid = || ApiError::validation(format!("Session with Id: {session_id} is invalid"));
+                let session =
+                    state.sessions.get(&session_id).filter(|s| s.owner == caller.owner).ok_or_else(invalid)?;
                 let place = session.place.clone();
                 self.check_active(&state, place.target)?;
-                let session = state.sessions.get_mut(&id).ok_or_else(invalid)?;
-                let connection = session.take()?;
+                let session = state.sessions.get_mut(&session_id).ok_or_else(invalid)?;
+                let connection = session.take(&id, now)?;
                 if let Some(keep_alive) = keep_alive {
                     session.keep_alive = keep_alive;
                 }
-                (place, Some(id), Some(connection))
+                (place, Some(session_id), Some(connection))
             }
             (Some(place), _) => {
                 self.check_active(&state, place.target)?;
@@ -124,11 +129,10 @@ impl Inner {
                         if open >= limits.active_sessions {
                             return Err(ApiError::active_sessions(limits.active_sessions));
                         }
-                        let id = Uuid::new_v4().to_string();
-                        state
-                            .sessions
-                            .insert(id.clone(), Session::new(caller.owner.clone(), place.clone(), now, keep_alive));
-                        Some(id)
+                        let session_id = Uuid::new_v4().to_string();
+                        let session = Session::new(caller, place.clone(), now, keep_alive, (sequence, &id));
+                        state.sessions.insert(session_id.clone(), session);
+                        Some(session_id)
                     }
                 };
                 (place, session, None)
@@ -136,11 +140,9 @@ impl Inner {
             (None, None) => return Err(ApiError::internal("a statement without a place to run")),
         };
 
-        let id = Uuid::new_v4().to_string();
-        state.next_sequence += 1;
         let statement = Statement {
             id: id.clone(),
-            sequence: state.next_sequence,
+            sequence,
             owner: caller.owner.clone(),
             principal: caller.arn.clone(),
             place,
@@ -158,6 +160,7 @@ impl Inner {
             pid: 0,
             cancel: watch::Sender::new(false),
             status: watch::Sender::new(Status::Submitted),
+            waiting: Arc::default(),
         };
         let answer = statement.submitted();
         *state.active.entry(statement.place.target).or_default() += 1;
@@ -168,7 +171,7 @@ impl Inner {
         state.statements.insert(id.clone(), statement);
         drop(state);
         tokio::spawn(task.run());
-        Ok((id, answer))
+        Ok((id, answer, wait))
     }
 
     /// Statements in flight on a target are limited.
@@ -179,7 +182,7 @@ impl Inner {
     }
 
     /// Where and as whom a statement without a session runs.
-    fn place(&self, input: &Input<'_>, caller: &Caller) -> Result<Place, ApiError> {
+    pub(crate) fn place(&self, input: &Input<'_>, caller: &Caller) -> Result<Place, ApiError> {
         let cluster = input.text("ClusterIdentifier", &input::CLUSTER)?;
         let workgroup = input.text("WorkgroupName", &input::WORKGROUP)?;
         let secret = input.text("SecretArn", &input::ANY)?.filter(|secret| !secret.is_empty());
@@ -208,7 +211,17 @@ impl Inner {
             .ok_or_else(|| ApiError::validation("Redshift endpoint doesn't exist in this region."))?;
         let db_user = match (user, secret) {
             (Some(user), _) => user.to_owned(),
-            (None, Some(_)) => SECRET_USER.to_owned(),
+            (None, Some(arn)) => {
+                // Secrets Manager's own words; which exception of the Data API carries them is not documented.
+                let unknown = || ApiError::not_found("Secrets Manager can't find the specified secret.", arn);
+                let secret = self.config.logins.secret(arn).ok_or_else(unknown)?;
+                if secret.cluster.is_some() && secret.cluster.as_deref() != cluster {
+                    return Err(ApiError::validation(
+                        "ClusterIdentifier does not match the dbClusterIdentifier of the secret",
+                    ));
+                }
+                secret.username
+            }
             (None, None) => iam_user(&caller.owner),
         };
         Ok(Place {

@@ -29,15 +29,27 @@ fn gone(folder: &Path) {
 }
 
 #[tokio::test]
-async fn stop_waits_until_nothing_is_left() {
+async fn stop_waits_for_the_server_and_the_folder_follows() {
     let server = Server::start(20).await.unwrap();
     let folder = folder(&server);
     let client = server.connect("postgres", ADMINISTRATOR).await.unwrap();
     let listens: String = client.query_one("show listen_addresses", &[]).await.unwrap().get(0);
     assert_eq!(listens, "", "no TCP");
+    let pid = std::fs::read_to_string(folder.join("data/postmaster.pid")).unwrap();
+    let pid = pid.lines().next().unwrap().to_owned();
+    let runs = || Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success();
+    assert!(runs());
+    // A session that works does not hold the end up.
+    let busy = server.connect("postgres", ADMINISTRATOR).await.unwrap();
+    let work = tokio::spawn(async move { busy.batch_execute("select pg_sleep(3600)").await });
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
     server.stop().await;
-    assert!(!folder.exists());
+    assert!(!runs());
+    assert!(work.await.unwrap().is_err());
     assert!(client.query_one("select 1", &[]).await.is_err());
+    drop(server);
+    gone(&folder);
 }
 
 #[tokio::test]

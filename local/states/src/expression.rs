@@ -46,6 +46,27 @@ pub(crate) fn delimited(text: &str) -> Option<&str> {
     text.strip_prefix("{%")?.strip_suffix("%}").map(str::trim)
 }
 
+/// Where a source that cannot be read goes wrong, in characters from 0: the first character from which on the engine's
+/// complaint is the one that it has about the whole. The engine itself names no place.
+pub(crate) fn mistake(source: &str) -> usize {
+    /// Longer ones are not worth the time: every beginning is read once.
+    const LONGEST: usize = 4_000;
+    let length = source.chars().count();
+    let complaint = |source: &str| Expression::parse(source).err();
+    let whole = complaint(source);
+    if length > LONGEST {
+        return 0;
+    }
+    let mut at = length;
+    for (offset, _) in source.char_indices().rev() {
+        if complaint(&source[..offset]) != whole {
+            return at - 1;
+        }
+        at -= 1;
+    }
+    0
+}
+
 impl Expression {
     /// Parses the text between the delimiters.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
@@ -73,7 +94,8 @@ impl Expression {
                 return false;
             }
             let after = after.trim_start();
-            bound |= after.starts_with(":=") || self.is_parameter(at);
+            // `:=`, a parameter, or the name that `#` and `@` bind.
+            bound |= after.starts_with(":=") || self.is_parameter(at) || self.source[..at].ends_with(['#', '@']);
             !after.starts_with('(')
         });
         bound || !free

@@ -55,7 +55,7 @@ pub(crate) enum Iteration {
 
 #[derive(Debug)]
 pub(crate) enum Details {
-    ExecutionStarted { input: Payload, role: Arc<str> },
+    ExecutionStarted { input: Payload, role: Arc<str>, version: Option<Arc<str>>, alias: Option<Arc<str>> },
     ExecutionSucceeded { output: Payload },
     ExecutionFailed(Failed),
     ExecutionAborted(Failed),
@@ -123,9 +123,12 @@ impl Details {
         let plain = |kind: &str| (kind.to_owned(), None);
         let with = |kind: String, name, details| (kind, Some((name, details)));
         match self {
-            Self::ExecutionStarted { input, role } => {
+            Self::ExecutionStarted { input, role, version, alias } => {
                 let mut details = payload("input", input, data);
                 details.insert("roleArn".into(), role.as_ref().into());
+                for (name, arn) in [("stateMachineAliasArn", alias), ("stateMachineVersionArn", version)] {
+                    details.extend(arn.as_deref().map(|arn| (name.to_owned(), arn.into())));
+                }
                 with("ExecutionStarted".into(), "executionStartedEventDetails", details)
             }
             Self::ExecutionSucceeded { output } => {

@@ -8,6 +8,7 @@
 
 #![allow(clippy::result_large_err)] // Errors of calls are rare and short-lived; boxing them would only be in the way.
 
+pub mod check;
 mod choice;
 mod definition;
 mod engine;
@@ -23,7 +24,7 @@ pub mod service;
 mod template;
 mod timestamp;
 
-pub use definition::{Diagnostic, Severity};
+pub use definition::Severity;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -46,6 +47,13 @@ impl ApiError {
     /// A modelled Step Functions error: HTTP 400, no further members.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), status: 400, message: message.into(), extra: Map::new() }
+    }
+
+    /// With one further member in the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
     }
 }
 
@@ -182,13 +190,6 @@ pub enum Event {
         /// The call's response, or why it failed.
         result: Result<Value, TaskFailure>,
     },
-}
-
-/// What is wrong with the text of a definition of a Standard machine. It can be created when there is no
-/// [`Severity::Error`] among the findings.
-#[must_use]
-pub fn check(definition: &str) -> Vec<Diagnostic> {
-    definition::parse(definition, definition::MachineType::Standard).map_or_else(|found| found, |(_, found)| found)
 }
 
 /// A point in time. The core works in whole milliseconds.

@@ -1,7 +1,25 @@
 //! What a distributed Map's `ItemReader` makes of an object in S3: JSON, JSON lines, CSV.
 //! Must never leave an input type that it does not know unsaid.
 
+use chrono::DateTime;
 use serde_json::{Map, Value};
+
+/// An object of a listing as an item: unlike the SDK's, with `Etag` and the date in seconds since 1970 ("ItemReader
+/// (Map)", items of `listObjectsV2`).
+pub(crate) fn listed(object: Value) -> Value {
+    let Value::Object(members) = object else {
+        return object;
+    };
+    let members = members.into_iter().map(|(name, value)| {
+        let date = value.as_str().filter(|_| name == "LastModified").map(DateTime::parse_from_rfc3339);
+        match date {
+            Some(Ok(date)) => (name, date.timestamp().into()),
+            _ if name == "ETag" => ("Etag".to_owned(), value),
+            _ => (name, value),
+        }
+    });
+    Value::Object(members.collect())
+}
 
 /// The items in the response of `s3:getObject`.
 pub(crate) fn items(config: &Value, response: &Value) -> Result<Vec<Value>, String> {
@@ -11,14 +29,16 @@ pub(crate) fn items(config: &Value, response: &Value) -> Result<Vec<Value>, Stri
         // A caller that parsed JSON already.
         other => other.to_string(),
     };
+    // Excel writes the mark of UTF-8 in front of a CSV file.
+    let text = text.trim_start_matches('\u{feff}');
     match config.get("InputType").and_then(Value::as_str).unwrap_or("JSON") {
-        "JSON" => json(config, &text),
+        "JSON" => json(config, text),
         "JSONL" => text
             .lines()
             .filter(|line| !line.trim().is_empty())
             .map(|line| serde_json::from_str(line).map_err(|_| "Attempting to map over invalid JSON lines.".to_owned()))
             .collect(),
-        "CSV" => csv(config, &text),
+        "CSV" => csv(config, text),
         other => Err(format!("The InputType '{other}' is not supported here")),
     }
 }

@@ -245,6 +245,9 @@ static RAN: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs a while: answers what is called, lets time pass, and stops it in the end.
 fn exercise(definition: &str, input: &Value, answers: &[Value]) {
+    for found in states::check::file(definition) {
+        assert!(found.line > 0 && found.column > 0, "{found}");
+    }
     let mut h = Harness::new();
     let body = json!({ "name": "m", "roleArn": ROLE, "definition": definition });
     let Ok(created) = h.call("CreateStateMachine", body) else {
@@ -380,6 +383,14 @@ proptest! {
     }
 
     #[test]
+    fn arbitrary_substitutions_and_quotes_are_checked(pieces in prop::collection::vec(prop::sample::select(&[
+        "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u00fc", "\u{fc}", "\"States\"", "\"StartAt\"", "\"A\"", "\"Type\"",
+        "\"Pass\"", "\"x.$\"", "\"States.Format('{}'\"", "\"{% $x + %}\"", "${", "${Name}", "\"${Name}\"", "1", "\n", " ",
+    ][..]), 0..30)) {
+        let _ = states::check::file(&pieces.concat());
+    }
+
+    #[test]
     fn arbitrary_json_is_refused_or_runs(definition in json_value(), input in json_value()) {
         exercise(&definition.to_string(), &input, &[Value::Null]);
     }
@@ -398,7 +409,8 @@ proptest! {
     fn arbitrary_calls_are_answered(operation in prop::sample::select(&[
         "CreateStateMachine", "UpdateStateMachine", "DeleteStateMachine", "DescribeStateMachine", "ListStateMachines",
         "StartExecution", "StopExecution", "RedriveExecution", "DescribeExecution", "ListExecutions", "GetExecutionHistory", "SendTaskSuccess",
-        "SendTaskFailure", "SendTaskHeartbeat", "ValidateStateMachineDefinition",
+        "SendTaskFailure", "SendTaskHeartbeat", "ValidateStateMachineDefinition", "PublishStateMachineVersion",
+        "CreateStateMachineAlias", "UpdateStateMachineAlias", "DescribeMapRun", "ListMapRuns",
     ][..]), body in json_value()) {
         let mut h = Harness::new();
         let _ = h.call(operation, body);

@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use world::World;
 
 /// What must match at least, in percent of the cases that apply. Raised with the interpreter, never lowered.
-const RESULTS_FLOOR: f64 = 99.5;
-const HISTORY_FLOOR: f64 = 97.0;
+const RESULTS_FLOOR: f64 = 99.8;
+const HISTORY_FLOOR: f64 = 97.2;
 
 #[derive(Default)]
 struct Topic {
@@ -52,7 +52,12 @@ fn recorded_executions_come_out_the_same() {
             continue;
         }
         topic.applicable += 1;
-        let outcome = run(&case);
+        // One case that the runner has no words for must not hide all others.
+        let outcome = std::panic::catch_unwind(|| run(&case)).unwrap_or_else(|_| Outcome {
+            result: Some("the runner panicked".into()),
+            history: case["expected"].get("events").is_some().then(|| Some("the runner panicked".into())),
+            events: Value::Null,
+        });
         topic.results += usize::from(outcome.result.is_none());
         if let Some(history) = &outcome.history {
             topic.with_history += 1;
@@ -62,7 +67,8 @@ fn recorded_executions_come_out_the_same() {
         if let Some(difference) = difference {
             let shown = show.as_ref().is_some_and(|show| name.contains(show.as_str()));
             let most = if shown { usize::MAX } else { 400 };
-            println!("differs   {name}: {}", difference.chars().take(most).collect::<String>());
+            let difference: String = difference.chars().take(most).collect();
+            println!("differs   {name}: {difference} ({})", reason(&difference));
             if shown {
                 println!("{}", serde_json::to_string_pretty(&outcome.events).unwrap());
             }
@@ -94,6 +100,19 @@ fn recorded_executions_come_out_the_same() {
 fn read(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Why a case comes out otherwise, where that is known.
+fn reason(difference: &str) -> &'static str {
+    if difference.contains(".previousEventId: expected") {
+        "AWS changed in 2024 from which event a distributed Map's exit counts; most recordings are older"
+    } else if difference.contains("Execution.RedriveCount: expected nothing") {
+        "recorded before executions could be redriven"
+    } else if difference.contains("output.RedriveCount: expected 0") {
+        "recorded after the answer of a nested execution had a RedriveCount; most recordings are older"
+    } else {
+        "not known"
+    }
 }
 
 /// Why a case does not apply.

@@ -291,3 +291,256 @@ fn an_inline_map_runs_forty_at_a_time() {
     h.pass(1);
     assert_eq!(h.status(&execution), "SUCCEEDED");
 }
+
+/// A definition's first complaint.
+fn refused(state: Value) -> (String, String) {
+    let mut h = Harness::new();
+    let body = json!({ "definition": machine(state).to_string() });
+    let answer = h.call("ValidateStateMachineDefinition", body).unwrap();
+    let first = &answer["diagnostics"][0];
+    (
+        first["message"].as_str().unwrap_or_default().to_owned(),
+        first["location"].as_str().unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn numbers_have_kinds_and_bounds() {
+    let task = |more: Value| {
+        let mut state = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true });
+        state.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        state
+    };
+    let retry = |more: Value| {
+        let mut retrier = json!({ "ErrorEquals": ["A"] });
+        retrier.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        task(json!({ "Retry": [retrier] }))
+    };
+    let wait = |seconds: Value| json!({ "Type": "Wait", "Seconds": seconds, "End": true });
+    let cases = [
+        (wait(json!(1.5)), "Expected value of type Integer", "/Seconds"),
+        (wait(json!(-1)), "Minimum value is 0", "/Seconds"),
+        (wait(json!(100_000_000)), "Maximum value is 99999999", "/Seconds"),
+        (wait(json!("1")), "Expected value of type Number", "/Seconds"),
+        (task(json!({ "TimeoutSeconds": 0 })), "Minimum value is 1", "/TimeoutSeconds"),
+        (task(json!({ "TimeoutSeconds": 2.5 })), "Expected value of type Integer", "/TimeoutSeconds"),
+        (
+            task(json!({ "TimeoutSeconds": 5, "HeartbeatSeconds": 5 })),
+            "HeartbeatSeconds must be smaller than TimeoutSeconds",
+            "/HeartbeatSeconds",
+        ),
+        (retry(json!({ "IntervalSeconds": 0 })), "Minimum value is 1", "/Retry[0]/IntervalSeconds"),
+        (retry(json!({ "IntervalSeconds": 1.5 })), "Expected value of type Integer", "/Retry[0]/IntervalSeconds"),
+        (retry(json!({ "MaxAttempts": -1 })), "Minimum value is 0", "/Retry[0]/MaxAttempts"),
+        (retry(json!({ "BackoffRate": 0.5 })), "Minimum value is 1", "/Retry[0]/BackoffRate"),
+        (retry(json!({ "MaxDelaySeconds": 0 })), "Minimum value is 1", "/Retry[0]/MaxDelaySeconds"),
+        (retry(json!({ "MaxDelaySeconds": 31_622_400 })), "Maximum value is 31622399", "/Retry[0]/MaxDelaySeconds"),
+        (retry(json!({ "JitterStrategy": "SOME" })), "Value is not one of: [FULL, NONE]", "/Retry[0]/JitterStrategy"),
+        (task(json!({ "Comment": 5 })), "Expected value of type String", "/Comment"),
+        (json!({ "Type": "Fail", "Error": "a", "ErrorPath": "$.a" }), "There should only be one of the", ""),
+        (json!({ "Type": "Fail", "CausePath": "States.Nothing()" }), "Value must be a valid JSONPath or", "/CausePath"),
+        (
+            json!({ "Type": "Pass", "Assign": { "states": 1 }, "End": true }),
+            "'states' is not a valid variable name",
+            "/Assign",
+        ),
+        (json!({ "Type": "Pass", "Assign": { ("x".repeat(81)): 1 }, "End": true }), "'xxx", "/Assign"),
+        (
+            json!({ "Type": "Pass", "ResultPath": "$.a[*]", "End": true }),
+            "Value is not a Reference Path",
+            "/ResultPath",
+        ),
+    ];
+    for (state, message, field) in cases {
+        let (found, location) = refused(state.clone());
+        assert!(found.starts_with(message), "{state}: {found}");
+        assert_eq!(location, format!("/States/Only{field}"), "{state}");
+    }
+    for state in [retry(json!({ "MaxAttempts": 0, "BackoffRate": 1, "MaxDelaySeconds": 1 })), wait(json!(0))] {
+        assert_eq!(refused(state.clone()), Default::default(), "{state}");
+    }
+}
+
+#[test]
+fn a_map_s_parts_are_checked() {
+    let map = |more: Value| {
+        let mut state = json!({ "Type": "Map", "End": true, "ItemProcessor": {
+            "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "I", "States": { "I": { "Type": "Succeed" } },
+        } });
+        state.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        state
+    };
+    let reader = |config: Value| {
+        map(json!({ "ItemReader": { "Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": config } }))
+    };
+    let cases = [
+        (map(json!({ "Label": "a b" })), "/Label"),
+        (map(json!({ "Label": "x".repeat(41) })), "/Label"),
+        (map(json!({ "ToleratedFailurePercentage": 101 })), "/ToleratedFailurePercentage"),
+        (map(json!({ "MaxConcurrency": -1 })), "/MaxConcurrency"),
+        (reader(json!({ "InputType": "YAML" })), "/ItemReader/ReaderConfig/InputType"),
+        (reader(json!({ "CSVDelimiter": ";" })), "/ItemReader/ReaderConfig/CSVDelimiter"),
+        (reader(json!({ "Colour": 1 })), "/ItemReader/ReaderConfig"),
+        (map(json!({ "ResultWriter": {} })), "/ResultWriter"),
+        (
+            map(json!({ "ResultWriter": { "WriterConfig": { "OutputType": "CSV" } } })),
+            "/ResultWriter/WriterConfig/OutputType",
+        ),
+        (
+            map(json!({ "ItemProcessor": { "StartAt": "I", "States": { "I": { "Type": "Succeed" } } }, "Label": "l" })),
+            "",
+        ),
+    ];
+    for (state, location) in cases {
+        assert_eq!(refused(state.clone()).1, format!("/States/Only{location}"), "{state}");
+    }
+    assert_eq!(refused(map(json!({ "Label": "fits-in_it.1" }))), Default::default());
+}
+
+#[test]
+fn failures_say_what_their_fields_come_to() {
+    let fail = |fields: Value| {
+        let mut state = json!({ "Type": "Fail" });
+        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        machine(state)
+    };
+    let input = json!({ "e": "E", "c": "C", "n": 5 });
+    let cases = [
+        (fail(json!({ "Error": "A", "Cause": "B" })), ("A", "B")),
+        (fail(json!({ "ErrorPath": "$.e", "CausePath": "$.c" })), ("E", "C")),
+        (fail(json!({ "ErrorPath": "States.Format('{}-{}', $.e, $.n)" })), ("E-5", "")),
+        (fail(json!({ "ErrorPath": "$$.State.Name", "CausePath": "States.JsonToString($.n)" })), ("Only", "5")),
+        (
+            fail(json!({ "QueryLanguage": "JSONata", "Error": "{% $states.input.e & '!' %}", "Cause": "plain" })),
+            ("E!", "plain"),
+        ),
+    ];
+    for (definition, (error, cause)) in cases {
+        assert_eq!(run(&definition, &input), Err((error.into(), cause.into())), "{definition}");
+    }
+    let mistakes = [
+        (fail(json!({ "ErrorPath": "$.n" })), "States.Runtime", "must be a string"),
+        (
+            fail(json!({ "QueryLanguage": "JSONata", "Error": "{% $states.input.n %}" })),
+            "States.QueryEvaluationError",
+            "returned an unexpected result type. Expected 'string', but was 'number' for value: 5",
+        ),
+    ];
+    for (definition, name, why) in mistakes {
+        let (error, cause) = run(&definition, &input).unwrap_err();
+        assert!(error == name && cause.contains(why), "{definition}: {error}: {cause}");
+    }
+}
+
+#[test]
+fn arguments_that_grow_too_large_fail_the_state_and_can_be_caught() {
+    let twice = json!({ "a.$": "$.text", "b.$": "$.text" });
+    let definition = json!({ "StartAt": "Task", "States": {
+        "Task": { "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": twice, "End": true,
+            "Catch": [{ "ErrorEquals": ["States.DataLimitExceeded"], "Next": "Caught" }] },
+        "Caught": { "Type": "Pass", "Result": "caught", "End": true },
+    } });
+    assert_eq!(run(&definition, &json!({ "text": "x".repeat(140_000) })), Ok(json!("caught")));
+}
+
+#[test]
+fn every_operator_that_compares_has_a_form_with_a_path() {
+    let input = json!({
+        "one": 1, "two": 2, "a": "a", "b": "b", "yes": true, "no": false,
+        "early": "2026-01-01T00:00:00Z", "late": "2026-06-01T00:00:00.5+02:00",
+    });
+    let families = [("Numeric", "one", "two"), ("String", "a", "b"), ("Timestamp", "early", "late")];
+    let operators = [
+        ("Equals", [false, true, false]),
+        ("LessThan", [true, false, false]),
+        ("LessThanEquals", [true, true, false]),
+        ("GreaterThan", [false, false, true]),
+        ("GreaterThanEquals", [false, true, true]),
+    ];
+    let mut cases = vec![
+        ("BooleanEquals".to_owned(), "yes", "yes", true),
+        ("BooleanEquals".to_owned(), "yes", "no", false),
+        // A value of another kind is never equal, less or greater.
+        ("NumericEquals".to_owned(), "one", "a", false),
+        ("StringGreaterThanEquals".to_owned(), "a", "one", false),
+        ("TimestampLessThan".to_owned(), "early", "a", false),
+    ];
+    for (family, low, high) in families {
+        for (operator, held) in operators {
+            let name = format!("{family}{operator}");
+            cases.push((name.clone(), low, high, held[0]));
+            cases.push((name.clone(), low, low, held[1]));
+            cases.push((name, high, low, held[2]));
+        }
+    }
+    for (operator, left, right, held) in cases {
+        let left = format!("$.{left}");
+        let literal = json!({ "Variable": left, (operator.clone()): input[right], "Next": "Yes" });
+        let by_path = json!({ "Variable": left, (format!("{operator}Path")): format!("$.{right}"), "Next": "Yes" });
+        for rule in [literal, by_path] {
+            let definition = json!({ "StartAt": "Which", "States": {
+                "Which": { "Type": "Choice", "Choices": [rule], "Default": "No" },
+                "Yes": { "Type": "Pass", "Result": true, "End": true },
+                "No": { "Type": "Pass", "Result": false, "End": true },
+            } });
+            let kinds = (operator.as_str(), right);
+            // A literal of another kind is refused when the machine is made.
+            if matches!(kinds, ("NumericEquals", "a") | ("StringGreaterThanEquals", "one") | ("TimestampLessThan", "a"))
+                && rule.get(&operator).is_some()
+            {
+                let mut h = Harness::new();
+                let body = json!({ "name": "m", "roleArn": harness::ROLE, "definition": definition.to_string() });
+                assert_eq!(h.refused("CreateStateMachine", body), "InvalidDefinition", "{rule}");
+                continue;
+            }
+            assert_eq!(run(&definition, &input), Ok(json!(held)), "{rule}");
+        }
+    }
+}
+
+#[test]
+fn intrinsic_functions_keep_their_limits() {
+    let long = "x".repeat(10_001);
+    let input = json!({ "long": long, "fits": "x".repeat(10_000), "list": (0..1_000).collect::<Vec<_>>() });
+    for expression in ["States.Base64Encode($.long)", "States.Base64Decode($.long)", "States.Hash($.long, 'MD5')"] {
+        assert_eq!(intrinsic(expression, &input).unwrap_err().0, "States.IntrinsicFailure", "{expression}");
+    }
+    assert!(intrinsic("States.Base64Encode($.fits)", &input).is_ok());
+    assert!(intrinsic("States.ArrayRange(1, 1000, 1)", &input).is_ok());
+    let nested = |depth: usize| format!("{}$.list{}", "States.Array(".repeat(depth), ")".repeat(depth));
+    assert!(intrinsic(&nested(10), &input).is_ok());
+    let mut h = Harness::new();
+    let state = json!({ "Type": "Pass", "Parameters": { "r.$": nested(11) }, "End": true });
+    let body = json!({ "name": "m", "roleArn": harness::ROLE, "definition": machine(state).to_string() });
+    assert_eq!(h.refused("CreateStateMachine", body), "InvalidDefinition");
+    // Fractions are rounded where whole numbers are wanted.
+    assert_eq!(intrinsic("States.ArrayPartition($.list[0:3], 1.6)", &input), Ok(json!([[0, 1], [2]])));
+    assert_eq!(intrinsic("States.MathAdd(1.5, 1)", &input), Ok(json!(3)));
+    assert_eq!(
+        intrinsic(
+            "States.JsonMerge(States.StringToJson('{\"a\":1,\"b\":1}'), States.StringToJson('{\"b\":2}'), false)",
+            &input
+        ),
+        Ok(json!({ "a": 1, "b": 2 }))
+    );
+    let deep = intrinsic("States.JsonMerge($, $, true)", &input).unwrap_err();
+    assert_eq!(deep.0, "States.IntrinsicFailure");
+}
+
+#[test]
+fn variables_are_assigned_at_once_and_from_the_values_before() {
+    let definition = json!({ "StartAt": "One", "States": {
+        "One": { "Type": "Pass", "Assign": { "x": 1, "y": 2 }, "Next": "Swap" },
+        "Swap": { "Type": "Pass", "Assign": { "x.$": "$y", "y.$": "$x" }, "Next": "Show" },
+        "Show": { "Type": "Pass", "Parameters": { "x.$": "$x", "y.$": "$y" }, "End": true },
+    } });
+    assert_eq!(run(&definition, &json!({})), Ok(json!({ "x": 2, "y": 1 })));
+    // The output of the state that assigns still sees the values before.
+    let definition = json!({ "StartAt": "One", "QueryLanguage": "JSONata", "States": {
+        "One": { "Type": "Pass", "Assign": { "x": 1 }, "Next": "Two" },
+        "Two": { "Type": "Pass", "Assign": { "x": "{% $x + 1 %}" }, "Output": "{% $x %}", "Next": "Show" },
+        "Show": { "Type": "Pass", "Output": { "before": "{% $states.input %}", "after": "{% $x %}" }, "End": true },
+    } });
+    assert_eq!(run(&definition, &json!({})), Ok(json!({ "before": 1, "after": 2 })));
+}

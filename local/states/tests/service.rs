@@ -31,7 +31,7 @@ fn creating_twice_is_the_same_machine_or_refused() {
             "StateMachineTypeNotSupported",
         ),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "type": "SWIFT" }), "ValidationException"),
-        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "publish": true }), "ValidationException"),
+        (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "versionDescription": "d" }), "ValidationException"),
         (json!({ "name": "m", "roleArn": ROLE, "definition": "{}", "colour": "red" }), "ValidationException"),
     ];
     for (body, code) in cases {
@@ -135,7 +135,7 @@ fn executions_are_listed_newest_first_and_by_status() {
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     let mut h = Harness::new();
-    for operation in ["CreateActivity", "StartSyncExecution", "TestState", "PublishStateMachineVersion", "Nonsense"] {
+    for operation in ["CreateActivity", "StartSyncExecution", "TestState", "TagResource", "UpdateMapRun", "Nonsense"] {
         let error = h.call(operation, json!({})).unwrap_err();
         assert!(error.message.contains(operation), "{error}");
     }
@@ -161,6 +161,24 @@ fn status_changes_are_events_as_documented() {
     assert_eq!(detail["input"], "{\"a\":1}");
     assert_eq!(detail["stopDate"], json!(h.now.timestamp_millis()));
     assert_eq!(h.status_changes[0]["detail"]["stopDate"], Value::Null);
+}
+
+#[test]
+fn events_on_the_bus_leave_out_what_does_not_fit() {
+    // 248 KB of input and output together; the input goes first.
+    for (input, output, kept) in
+        [(10, 10, (true, true)), (150_000, 150_000, (false, true)), (10, 255_000, (false, false))]
+    {
+        let state = json!({ "Type": "Pass", "Result": "o".repeat(output), "End": true });
+        let mut h = Harness::new();
+        h.begin(&machine(state), &json!("i".repeat(input)));
+        let detail = &h.status_changes[1]["detail"];
+        let held = |name: &str| detail[name].is_string();
+        let said = |name: &str| detail[name]["included"] == true;
+        assert_eq!((held("input"), held("output")), kept, "{input} {output}");
+        assert_eq!((said("inputDetails"), said("outputDetails")), kept, "{input} {output}");
+        assert_eq!(h.status_changes[0]["detail"]["outputDetails"], Value::Null);
+    }
 }
 
 #[test]
@@ -345,9 +363,14 @@ fn definitions_are_refused_with_all_their_mistakes() {
         ),
     ];
     for (definition, expected) in cases {
-        let found = states::check(&definition);
-        let found: Vec<(&str, &str)> =
-            found.iter().map(|one| (one.message.as_str(), one.location.as_deref().unwrap_or("null"))).collect();
+        let body = json!({ "definition": definition, "maxResults": 100 });
+        let answer = Harness::new().call("ValidateStateMachineDefinition", body).unwrap();
+        let found: Vec<(&str, &str)> = answer["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["message"].as_str().unwrap(), one["location"].as_str().unwrap_or("null")))
+            .collect();
         assert_eq!(found, expected, "{definition}");
     }
 }
@@ -356,9 +379,6 @@ fn definitions_are_refused_with_all_their_mistakes() {
 fn a_wait_for_a_token_without_a_limit_is_a_warning() {
     let state = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", "End": true });
     let definition = machine(state).to_string();
-    let found = states::check(&definition);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].severity, states::Severity::Warning);
     let mut h = Harness::new();
     let body = json!({ "definition": definition, "severity": "WARNING" });
     let answer = h.call("ValidateStateMachineDefinition", body).unwrap();
@@ -429,7 +449,7 @@ fn a_result_writer_puts_the_children_s_records_into_files() {
         let mut files = std::collections::BTreeMap::new();
         for _ in 0..3 {
             let call = h.next_call();
-            assert_eq!((call.resource.service.as_str(), call.resource.action.as_str()), ("aws-sdk:s3", "putObject"));
+            assert_eq!((call.resource.service.as_str(), call.resource.action.as_str()), ("s3", "putObject"));
             assert_eq!(call.request["Bucket"], "b");
             let key = text(&call.request["Key"]);
             files.insert(key.rsplit('/').next().unwrap().to_owned(), text(&call.request["Body"]));

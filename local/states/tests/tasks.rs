@@ -384,3 +384,57 @@ fn a_failing_branch_stops_its_siblings() {
     assert_eq!(h.refused("SendTaskSuccess", late), "TaskTimedOut");
     assert!(h.kinds(&execution).contains(&"TaskStateAborted".to_owned()));
 }
+
+#[test]
+fn events_name_their_sender_and_history_does_not() {
+    let entry = json!({ "Source": "s", "DetailType": "d", "Detail": {}, "Resources": ["mine"] });
+    let definition = harness::machine(json!({
+        "Type": "Task", "Resource": "arn:aws:states:::events:putEvents", "Parameters": { "Entries": [entry] }, "End": true,
+    }));
+    let mut h = Harness::new();
+    let execution = h.begin(&definition, &json!({}));
+    let call = h.next_call();
+    let machine = "arn:aws:states:us-east-1:000000000000:stateMachine:machine";
+    assert_eq!(call.request["Entries"][0]["Resources"], json!(["mine", execution, machine]));
+    let scheduled = text(&h.history(&execution)[2]["taskScheduledEventDetails"]["parameters"]);
+    assert_eq!(serde_json::from_str::<Value>(&scheduled).unwrap(), json!({ "Entries": [entry] }));
+}
+
+#[test]
+fn a_call_that_does_not_exist_here_is_neither_retried_nor_caught() {
+    let definition = json!({ "StartAt": "Task", "States": {
+        "Task": { "Type": "Task", "Resource": "arn:aws:states:::aws-sdk:ec2:runInstances", "End": true,
+            "Retry": [{ "ErrorEquals": ["States.ALL"] }], "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "Caught" }] },
+        "Caught": { "Type": "Succeed" },
+    } });
+    let mut h = Harness::new();
+    let execution = h.begin(&definition, &json!({}));
+    let call = h.next_call();
+    h.answer(&call, Err(("States.Runtime", "ec2 is not here")));
+    let described = h.describe(&execution);
+    assert_eq!((&described["error"], &described["cause"]), (&json!("States.Runtime"), &json!("ec2 is not here")));
+    let nested = harness::machine(json!({
+        "Type": "Task", "Resource": "arn:aws:states:::states:startExecution", "End": true,
+        "Parameters": { "StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:machine", "Colour": "red" },
+    }));
+    let mut h = Harness::new();
+    let execution = h.begin(&nested, &json!({}));
+    assert!(text(&h.describe(&execution)["cause"]).contains("'Colour'"));
+}
+
+#[test]
+fn the_sdk_s_answers_have_upper_camel_case_and_dates_as_texts() {
+    let call = |action: &str, parameters: Value| json!({ "Type": "Task", "Resource": format!("arn:aws:states:::aws-sdk:sfn:{action}"), "Parameters": parameters, "End": true });
+    let mut h = Harness::new();
+    let assigns = harness::machine(json!({ "Type": "Pass", "Assign": { "myVar": { "aB": 1 } }, "End": true }));
+    let machine = h.create("assigns", &assigns);
+    let execution = h.start(&machine, &json!({}));
+    let of = json!({ "ExecutionArn": execution });
+    let definition = harness::machine(call("getExecutionHistory", of));
+    let reader = h.begin(&definition, &json!({}));
+    let output = h.output(&reader);
+    let exited = &output["Events"][2];
+    assert_eq!(exited["Type"], "PassStateExited");
+    assert_eq!(exited["StateExitedEventDetails"]["AssignedVariables"], json!({ "myVar": "{\"aB\":1}" }));
+    assert_eq!(exited["Timestamp"], "2027-01-15T08:00:00.000Z");
+}

@@ -3,33 +3,33 @@
 //! Delivers at least once and in no promised order. A pattern operator or target member that it does not know is
 //! refused by name when the rule is made, never later.
 
+mod api;
 mod pattern;
 mod schedule;
 mod target;
+mod transform;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::faults::{Faults, Verdict};
-use crate::lambda::Lambda;
-use crate::service::{Clock, Properties, Request, Service};
-use crate::sqs::Sqs;
+use crate::service::{Clock, Properties, Service};
 use crate::trace::{Fate, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, PARTITION};
-use pattern::Pattern;
+pub(crate) use pattern::Pattern;
 use schedule::Schedule;
+pub use target::Receivers;
 use target::Target;
+use transform::Moment;
 
 /// Targets of one rule (EventBridge quotas page).
 const MAX_TARGETS: usize = 5;
-/// Entries of one PutEvents.
-const MAX_ENTRIES: usize = 10;
 
 /// The default bus and its rules; clones share them.
 #[derive(Clone)]
@@ -40,39 +40,53 @@ pub struct Bus {
 struct Shared {
     region: String,
     clock: Clock,
-    sqs: Sqs,
-    lambda: Lambda,
+    receivers: Receivers,
     faults: Faults,
     trace: Trace,
     /// By name.
-    rules: Mutex<BTreeMap<String, Arc<Rule>>>,
-    tasks: Mutex<Vec<AbortHandle>>,
+    rules: Mutex<BTreeMap<String, Entry>>,
+    releasing: Mutex<Option<AbortHandle>>,
 }
 
+/// A rule, and the task that runs it by its schedule.
+struct Entry {
+    rule: Arc<Rule>,
+    ticking: Option<AbortHandle>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(task) = &self.ticking {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Clone)]
 struct Rule {
     name: String,
     description: String,
     enabled: bool,
     pattern: Option<(Pattern, String)>,
     schedule: Option<(Schedule, String)>,
+    role: Option<String>,
     targets: Vec<Target>,
 }
 
 impl Bus {
-    /// A bus without rules that delivers to these queues and functions. Runs tasks on the current tokio runtime.
-    pub fn start(region: &str, sqs: Sqs, lambda: Lambda, faults: Faults, trace: Trace) -> Self {
+    /// A bus without rules that delivers to these services. Runs tasks on the current tokio runtime.
+    pub fn start(region: &str, receivers: Receivers, faults: Faults, trace: Trace) -> Self {
         let shared = Arc::new(Shared {
             region: region.to_owned(),
             clock: Clock::default(),
-            sqs,
-            lambda,
+            receivers,
             faults,
             trace,
             rules: Mutex::default(),
-            tasks: Mutex::default(),
+            releasing: Mutex::default(),
         });
         let releasing = tokio::spawn(release(Arc::downgrade(&shared), shared.faults.clone()));
-        shared.tasks().push(releasing.abort_handle());
+        *shared.releasing() = Some(releasing.abort_handle());
         Self { shared }
     }
 
@@ -96,7 +110,7 @@ impl Bus {
             None => None,
             Some(value) => {
                 let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                Some((Pattern::parse(value)?, text))
+                Some((Pattern::of_rule(value)?, text))
             }
         };
         let schedule = match read.text("ScheduleExpression")? {
@@ -116,22 +130,28 @@ impl Bus {
             return Err(read.error("Targets", &format!("may be {MAX_TARGETS}")));
         }
         let targets = targets.iter().map(Target::read).collect::<Result<Vec<_>, _>>()?;
+        let role = read.text("RoleArn")?;
         read.accept(&["Name", "Tags"]);
         read.end()?;
-        let rule = Arc::new(Rule {
-            name: name.to_owned(),
-            description,
-            enabled,
-            pattern,
-            schedule: schedule.clone(),
-            targets,
-        });
-        self.shared.rules().insert(name.to_owned(), Arc::clone(&rule));
-        if let (true, Some((schedule, _))) = (enabled, schedule) {
-            let ticking = tick(Arc::downgrade(&self.shared), self.shared.clock, rule, schedule);
-            self.shared.tasks().push(tokio::spawn(ticking).abort_handle());
-        }
+        self.install(Rule { name: name.to_owned(), description, enabled, pattern, schedule, role, targets });
         Ok(())
+    }
+
+    /// Puts a rule in the place of the one of its name. A schedule that stays the same goes on as it was.
+    fn install(&self, rule: Rule) {
+        let timing = |rule: &Rule| rule.schedule.as_ref().filter(|_| rule.enabled).map(|(_, text)| text.clone());
+        let mut rules = self.shared.rules();
+        let mut old = rules.remove(&rule.name);
+        let ticking = match (old.as_mut(), rule.schedule.clone()) {
+            (_, None) => None,
+            _ if !rule.enabled => None,
+            (Some(old), _) if timing(&old.rule) == timing(&rule) => old.ticking.take(),
+            (_, Some((schedule, _))) => {
+                let ticking = tick(Arc::downgrade(&self.shared), self.shared.clock, rule.name.clone(), schedule);
+                Some(tokio::spawn(ticking).abort_handle())
+            }
+        };
+        rules.insert(rule.name.clone(), Entry { rule: Arc::new(rule), ticking });
     }
 
     /// Takes a complete event (with `source`, `detail-type` and `detail`; missing `id`, `time`, `account`, `region`,
@@ -165,115 +185,6 @@ impl Bus {
         self.shared.deliver(rule, event).await;
         Ok(())
     }
-
-    fn answer(&self, operation: &str, body: &Value) -> Result<Value, ApiError> {
-        let mut read = Request::of("events", operation, body)?;
-        match operation {
-            "PutEvents" => {
-                let entries = read.list("Entries")?;
-                read.end()?;
-                if !(1..=MAX_ENTRIES).contains(&entries.len()) {
-                    let text = format!(
-                        "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have \
-                         length between 1 and {MAX_ENTRIES}"
-                    );
-                    return Err(ApiError::new(400, "ValidationException", text));
-                }
-                let (mut answers, mut failed) = (Vec::new(), 0);
-                for entry in entries {
-                    match self.entry(entry) {
-                        Ok(id) => answers.push(json!({ "EventId": id })),
-                        Err(error) => {
-                            failed += 1;
-                            answers.push(json!({
-                                "ErrorCode": error.code,
-                                "ErrorMessage": error.message,
-                            }));
-                        }
-                    }
-                }
-                Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
-            }
-            "ListRules" => {
-                let prefix = read.text("NamePrefix")?.unwrap_or_default().to_owned();
-                default_bus(&mut read)?;
-                read.end()?;
-                let rules = self.shared.rules();
-                let found = rules.values().filter(|rule| rule.name.starts_with(&prefix));
-                let rules: Vec<Value> = found.map(|rule| self.shared.described(rule)).collect();
-                Ok(json!({ "Rules": rules }))
-            }
-            "DescribeRule" => {
-                let name = read.required("Name")?;
-                default_bus(&mut read)?;
-                read.end()?;
-                Ok(self.shared.described(&*self.shared.rule(name)?))
-            }
-            "ListTargetsByRule" => {
-                let name = read.required("Rule")?;
-                default_bus(&mut read)?;
-                read.end()?;
-                let rule = self.shared.rule(name)?;
-                let targets: Vec<Value> = rule.targets.iter().map(Target::described).collect();
-                Ok(json!({ "Targets": targets }))
-            }
-            "TestEventPattern" => {
-                let pattern = Pattern::parse(&json!(read.required("EventPattern")?))?;
-                let event = serde_json::from_str(read.required("Event")?);
-                read.end()?;
-                let event: Value = event.map_err(|error| {
-                    let text = format!("Parameter Event is not valid. Reason: {error}");
-                    ApiError::new(400, "ValidationException", text)
-                })?;
-                Ok(json!({ "Result": pattern.matches(&event) }))
-            }
-            _ => Err(ApiError::not_implemented("events", operation)),
-        }
-    }
-
-    /// Takes one entry of PutEvents, and answers with the event's id.
-    fn entry(&self, entry: &Value) -> Result<String, ApiError> {
-        let mut read = Request::of("events", "PutEvents entry", entry)?;
-        let mut text = |name: &'static str| {
-            read.text(name)?.filter(|text| !text.is_empty()).map(ToOwned::to_owned).ok_or_else(|| {
-                let text = format!("Parameter {name} is not valid. Reason: {name} is a required argument.");
-                ApiError::new(400, "InvalidArgument", text)
-            })
-        };
-        let (source, kind, detail) = (text("Source")?, text("DetailType")?, text("Detail")?);
-        default_bus(&mut read)?;
-        read.value("TraceHeader");
-        let time = match read.value("Time") {
-            None => None,
-            Some(time) => {
-                let seconds = time.as_f64().ok_or_else(|| read.wrong_type("Time", "a number"))?;
-                #[allow(clippy::cast_possible_truncation)] // Far below 2^63 milliseconds.
-                let millis = (seconds * 1000.0) as i64;
-                DateTime::from_timestamp_millis(millis)
-            }
-        };
-        let resources = read.list("Resources")?;
-        read.end()?;
-        if source.starts_with("aws.") {
-            let text = "Not authorized for the source.";
-            return Err(ApiError::new(400, "NotAuthorizedForSourceException", text));
-        }
-        let detail: Map<String, Value> =
-            serde_json::from_str(&detail).map_err(|_| ApiError::new(400, "MalformedDetail", "Detail is malformed."))?;
-        let id = Uuid::new_v4().to_string();
-        let mut event = json!({
-            "id": id,
-            "detail-type": kind,
-            "source": source,
-            "resources": resources,
-            "detail": detail,
-        });
-        if let Some(time) = time {
-            event["time"] = json!(time.to_rfc3339_opts(SecondsFormat::Secs, true));
-        }
-        self.publish(event);
-        Ok(id)
-    }
 }
 
 #[async_trait]
@@ -284,18 +195,18 @@ impl Service for Bus {
 }
 
 impl Shared {
-    fn rules(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Rule>>> {
+    fn rules(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn releasing(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.releasing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A rule by name or ARN.
     fn rule(&self, name: &str) -> Result<Arc<Rule>, ApiError> {
         let name = name.rsplit('/').next().unwrap_or(name);
-        self.rules().get(name).cloned().ok_or_else(|| {
+        self.rules().get(name).map(|entry| Arc::clone(&entry.rule)).ok_or_else(|| {
             let text = format!("Rule {name} does not exist on EventBus default.");
             ApiError::new(400, "ResourceNotFoundException", text)
         })
@@ -313,6 +224,9 @@ impl Shared {
             "Description": rule.description,
             "EventBusName": "default",
         });
+        if let Some(role) = &rule.role {
+            described["RoleArn"] = json!(role);
+        }
         if let Some((_, text)) = &rule.pattern {
             described["EventPattern"] = json!(text);
         }
@@ -363,6 +277,7 @@ impl Shared {
         let matching: Vec<Arc<Rule>> = self
             .rules()
             .values()
+            .map(|entry| &entry.rule)
             .filter(|rule| {
                 let pattern = rule.pattern.as_ref();
                 rule.enabled && pattern.is_some_and(|(pattern, _)| pattern.matches(event))
@@ -377,11 +292,13 @@ impl Shared {
 
     /// Hands an event to the targets of a rule. What a target refuses goes to its dead letter queue, if it has one.
     async fn deliver(&self, rule: Arc<Rule>, event: Value) {
+        let (arn, ingested) = (self.arn(&rule.name), self.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true));
+        let moment = Moment { rule_arn: &arn, rule_name: &rule.name, ingested: &ingested };
         for target in &rule.targets {
-            let body = target.input(&event);
-            let refused = target.send(&self.sqs, &self.lambda, &body).await.err();
+            let body = target.input(&event, &moment);
+            let refused = target.send(&self.receivers, &body).await.err();
             if let Some(error) = &refused {
-                target.give_up(&self.sqs, &self.arn(&rule.name), &body, error);
+                target.give_up(&self.receivers.sqs, &arn, &body, error);
             }
             self.trace.emit(What::Delivered {
                 rule: rule.name.clone(),
@@ -394,7 +311,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for task in self.tasks().drain(..) {
+        if let Some(task) = self.releasing().take() {
             task.abort();
         }
     }
@@ -415,7 +332,7 @@ async fn release(shared: Weak<Shared>, faults: Faults) {
 }
 
 /// Runs a rule by its schedule. A time that was missed is not made up for.
-async fn tick(shared: Weak<Shared>, clock: Clock, rule: Arc<Rule>, schedule: Schedule) {
+async fn tick(shared: Weak<Shared>, clock: Clock, rule: String, schedule: Schedule) {
     let mut last = clock.now();
     while let Some(next) = schedule.next(last) {
         let left = (next - clock.now()).to_std().unwrap_or_default();
@@ -423,22 +340,20 @@ async fn tick(shared: Weak<Shared>, clock: Clock, rule: Arc<Rule>, schedule: Sch
         let Some(shared) = shared.upgrade() else {
             return;
         };
+        let Ok(rule) = shared.rule(&rule) else {
+            return;
+        };
         let event = shared.scheduled(&rule);
         shared.show(&event, Fate::Passed);
-        shared.deliver(Arc::clone(&rule), event).await;
+        // On its own, because this task ends in the middle when the rule is changed.
+        let delivering = Arc::clone(&shared);
+        tokio::spawn(async move { delivering.deliver(rule, event).await });
         last = next.max(clock.now() - chrono::TimeDelta::minutes(1));
     }
 }
 
-fn default_bus(read: &mut Request<'_>) -> Result<(), ApiError> {
-    match read.text("EventBusName")? {
-        None => Ok(()),
-        Some(bus) if bus.rsplit('/').next() == Some("default") => Ok(()),
-        Some(bus) => {
-            let text = format!("Event bus {bus} does not exist.");
-            Err(ApiError::new(400, "ResourceNotFoundException", text))
-        }
-    }
+fn validation(text: impl Into<String>) -> ApiError {
+    ApiError::new(400, "ValidationException", text)
 }
 
 #[cfg(test)]

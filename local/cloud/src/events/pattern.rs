@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::ApiError;
 
-/// Characters of a pattern (EventBridge quotas page).
+/// Characters of a rule's pattern (EventBridge quotas page).
 const MAX_LENGTH: usize = 2048;
+/// Combinations that the `$or` of a pattern may come to (EventBridge guide, "Using Or in event patterns").
+const MAX_COMBINATIONS: usize = 1000;
 
 /// A pattern.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     fields: Vec<(String, Node)>,
     /// `$or`: one of these must match besides.
     alternatives: Vec<Vec<Pattern>>,
@@ -70,22 +72,45 @@ fn invalid(reason: impl std::fmt::Display) -> ApiError {
 }
 
 impl Pattern {
+    /// Reads the pattern of a rule, as [`Self::parse`] does.
+    ///
+    /// # Errors
+    /// `InvalidEventPatternException`, also for a pattern that is too long.
+    pub(super) fn of_rule(value: &Value) -> Result<Self, ApiError> {
+        let length = value.as_str().map_or_else(|| value.to_string().chars().count(), |text| text.chars().count());
+        if length > MAX_LENGTH {
+            return Err(invalid(format!("longer than {MAX_LENGTH} characters")));
+        }
+        Self::parse(value)
+    }
+
     /// Reads a pattern: an object, or its text.
     ///
     /// # Errors
     /// `InvalidEventPatternException`, naming what is not understood.
-    pub(super) fn parse(value: &Value) -> Result<Self, ApiError> {
+    pub(crate) fn parse(value: &Value) -> Result<Self, ApiError> {
         let pattern = match value {
             Value::String(text) => serde_json::from_str(text).map_err(invalid)?,
             other => other.clone(),
         };
-        if pattern.to_string().len() > MAX_LENGTH {
-            return Err(invalid(format!("longer than {MAX_LENGTH} characters")));
+        let pattern = match &pattern {
+            Value::Object(map) if !map.is_empty() => Self::object(map)?,
+            _ => return Err(invalid("the pattern must be an object that is not empty")),
+        };
+        if pattern.combinations() > MAX_COMBINATIONS {
+            return Err(invalid(format!("$or comes to more than {MAX_COMBINATIONS} combinations")));
         }
-        match &pattern {
-            Value::Object(map) if !map.is_empty() => Self::object(map),
-            _ => Err(invalid("the pattern must be an object that is not empty")),
-        }
+        Ok(pattern)
+    }
+
+    /// How many patterns without `$or` it stands for.
+    fn combinations(&self) -> usize {
+        let below = self.fields.iter().map(|(_, node)| match node {
+            Node::Below(pattern) => pattern.combinations(),
+            Node::AnyOf(_) => 1,
+        });
+        let any = |any: &Vec<Self>| any.iter().map(Self::combinations).fold(0, usize::saturating_add);
+        below.chain(self.alternatives.iter().map(any)).fold(1, usize::saturating_mul)
     }
 
     fn object(map: &Map<String, Value>) -> Result<Self, ApiError> {
@@ -122,17 +147,24 @@ impl Pattern {
     }
 
     /// Whether this event matches.
-    pub(super) fn matches(&self, event: &Value) -> bool {
-        let below = |name: &str| event.get(name);
-        self.fields.iter().all(|(name, node)| match node {
-            // In an array of objects one object has to match as a whole.
-            Node::Below(pattern) => match below(name) {
-                Some(Value::Array(list)) => list.iter().any(|item| pattern.matches(item)),
-                Some(value) => pattern.matches(value),
-                None => pattern.matches(&Value::Null),
-            },
-            Node::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.matches(below(name))),
+    pub(crate) fn matches(&self, event: &Value) -> bool {
+        // In an array of objects one object has to match as a whole.
+        if let Value::Array(list) = event {
+            return list.iter().any(|item| self.matches(item));
+        }
+        self.fields.iter().all(|(name, node)| match (node, event.get(name)) {
+            (Node::Below(pattern), value) => pattern.matches(value.unwrap_or(&Value::Null)),
+            (Node::AnyOf(matchers), value) => matchers.iter().any(|matcher| matcher.matches(value)),
         }) && self.alternatives.iter().all(|any| any.iter().any(|pattern| pattern.matches(event)))
+    }
+}
+
+/// Whether `is` holds for one of the values that are no structure; nested arrays are as if they were one.
+fn any_leaf(value: &Value, is: &impl Fn(&Value) -> bool) -> bool {
+    match value {
+        Value::Array(list) => list.iter().any(|item| any_leaf(item, is)),
+        Value::Object(_) => false,
+        leaf => is(leaf),
     }
 }
 
@@ -159,25 +191,15 @@ impl Matcher {
     }
 
     fn matches(&self, value: Option<&Value>) -> bool {
-        match (self, value) {
+        match self {
             // Only a leaf exists, also one that is null.
-            (Self::Exists(wanted), value) => {
-                let leaf = value.is_some_and(|value| match value {
-                    Value::Object(_) => false,
-                    Value::Array(list) => !list.is_empty(),
-                    _ => true,
-                });
-                leaf == *wanted
-            }
-            (_, None) => false,
-            (_, Some(Value::Array(list))) => list.iter().any(|item| self.one(item)),
-            (_, Some(value)) => self.one(value),
+            Self::Exists(wanted) => value.is_some_and(|value| any_leaf(value, &|_| true)) == *wanted,
+            other => value.is_some_and(|value| any_leaf(value, &|leaf| other.one(leaf))),
         }
     }
 
     fn one(&self, value: &Value) -> bool {
         match (self, value) {
-            (_, Value::Object(_)) => false,
             // Numbers are compared as they are written.
             (Self::Exactly(Value::Number(wanted)), Value::Number(number)) => wanted.to_string() == number.to_string(),
             (Self::Exactly(wanted), value) => wanted == value,
@@ -211,11 +233,12 @@ impl Text {
             "suffix" => cased().map(|(text, case)| Self::Suffix(text, case)).ok_or_else(wrong),
             "equals-ignore-case" => text().map(|text| Self::EqualsIgnoreCase(text.to_lowercase())).ok_or_else(wrong),
             "wildcard" => {
-                let text = text().ok_or_else(wrong)?;
-                if text.contains("**") {
+                let parts = text().and_then(|text| literal_parts(&text)).ok_or_else(wrong)?;
+                let between = parts.get(1..parts.len() - 1).unwrap_or_default();
+                if between.iter().any(String::is_empty) {
                     return Err(invalid("wildcard: consecutive asterisks"));
                 }
-                literal_parts(&text).map(Self::Wildcard).ok_or_else(wrong)
+                Ok(Self::Wildcard(parts))
             }
             other => Err(invalid(format!("Unrecognized match type {other}"))),
         }
@@ -248,7 +271,7 @@ impl Comparison {
     }
 }
 
-/// A value or a list of values, or one operator with a value or a list of values.
+/// A value or a list of values of one type, or one operator with a text or a list of texts.
 fn anything_but(operand: &Value) -> Result<Vec<Matcher>, ApiError> {
     let plain = |value: &Value| match value {
         Value::String(_) | Value::Number(_) => Ok(Matcher::Exactly(value.clone())),
@@ -256,6 +279,9 @@ fn anything_but(operand: &Value) -> Result<Vec<Matcher>, ApiError> {
     };
     match operand {
         Value::Array(list) if list.is_empty() => Err(invalid("anything-but takes no empty list")),
+        Value::Array(list) if list.iter().any(Value::is_string) && list.iter().any(Value::is_number) => {
+            Err(invalid("anything-but takes a list of texts or a list of numbers, no mixture"))
+        }
         Value::Array(list) => list.iter().map(plain).collect(),
         Value::Object(map) if map.len() == 1 => {
             let mut matchers = Vec::new();
@@ -265,6 +291,9 @@ fn anything_but(operand: &Value) -> Result<Vec<Matcher>, ApiError> {
                     other => std::slice::from_ref(other),
                 };
                 for operand in operands {
+                    if operand.is_object() {
+                        return Err(invalid(format!("{operator} inside anything-but cannot take {operand}")));
+                    }
                     matchers.push(Matcher::Text(Text::parse(operator, operand)?));
                 }
             }
@@ -369,7 +398,8 @@ mod tests {
             "source": "aws.redshift-data",
             "detail": {
                 "statementName": "prod/abc.1", "rows": 5, "zero": 0, "flag": true, "nothing": null, "empty": "",
-                "tags": ["a", "b"], "address": "10.0.3.7", "none": [],
+                "tags": ["a", "b"], "address": "10.0.3.7", "none": [], "star": "a*bc", "nested": [[1, 2], [3]],
+                "v6": "2001:db8::17", "deep": [[{"a": "x"}], {"a": "y"}],
                 "steps": [{"name": "x", "state": "DONE"}, {"name": "y", "state": "OPEN"}],
             },
         });
@@ -419,11 +449,47 @@ mod tests {
             (json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [5]}}]}), true),
             (json!({"$or": [{"source": ["x"]}, {"detail": {"rows": [6]}}]}), false),
             (json!({"source": ["x"], "$or": [{"detail": {"rows": [5]}}, {"a": ["b"]}]}), false),
+            (
+                json!({"detail": {"$or": [{"rows": [6]}, {"flag": [true], "$or": [{"zero": [1]}, {"zero": [0]}]}]}}),
+                true,
+            ),
+            (json!({"detail": {"statementName": [{"suffix": {"equals-ignore-case": "BC.1"}}]}}), true),
+            (json!({"detail": {"statementName": [{"suffix": {"equals-ignore-case": "BC.2"}}]}}), false),
+            (json!({"detail": {"statementName": [{"wildcard": "prod/abc.1"}]}}), true),
+            (json!({"detail": {"statementName": [{"wildcard": "*"}]}}), true),
+            (json!({"detail": {"star": [{"wildcard": "a\\*b*"}]}}), true),
+            (json!({"detail": {"statementName": [{"wildcard": "prod\\**"}]}}), false),
+            (
+                json!({"detail": {"statementName": [{"anything-but": {"equals-ignore-case": ["PROD/ABC.1", "x"]}}]}}),
+                false,
+            ),
+            (json!({"detail": {"statementName": [{"anything-but": {"wildcard": "prod/*"}}]}}), false),
+            (json!({"detail": {"statementName": [{"anything-but": {"wildcard": ["dev/*", "test/*"]}}]}}), true),
+            (json!({"detail": {"statementName": [{"anything-but": {"prefix": ["dev/", "prod/"]}}]}}), false),
+            (json!({"detail": {"rows": [{"anything-but": 4}]}}), true),
+            (json!({"detail": {"rows": [{"anything-but": "5"}]}}), true),
+            (json!({"detail": {"statementName": [{"anything-but": {"suffix": ".1"}}]}}), false),
+            (json!({"detail": {"rows": [{"numeric": [">=", 5, "<", 6]}]}}), true),
+            (json!({"detail": {"rows": [{"numeric": [">", 5, "<", 6]}]}}), false),
+            (json!({"detail": {"rows": [{"numeric": ["<", 3]}, 5]}}), true),
+            (json!({"detail": {"nested": [3]}}), true),
+            (json!({"detail": {"nested": [{"exists": true}]}}), true),
+            (json!({"detail": {"deep": {"a": ["x"]}}}), true),
+            (json!({"detail": {"steps": [{"exists": true}]}}), false),
+            (json!({"detail": {"steps": {"other": [{"exists": false}], "name": ["y"]}}}), true),
+            (json!({"detail": {"v6": [{"cidr": "2001:db8::/32"}]}}), true),
+            (json!({"detail": {"v6": [{"cidr": "2001:db9::/32"}]}}), false),
+            (json!({"detail": {"v6": [{"cidr": "10.0.0.0/8"}]}}), false),
+            (json!({"detail": {"statementName": [{"cidr": "10.0.0.0/8"}]}}), false),
         ] {
             assert_eq!(Pattern::parse(&pattern).unwrap().matches(&event), matches, "{pattern}");
         }
         let text = json!(r#"{"source":["aws.redshift-data"]}"#);
         assert!(Pattern::parse(&text).unwrap().matches(&event));
+    }
+
+    fn or(count: usize) -> Value {
+        json!({"$or": (0..count).map(|n| json!({"x": [n]})).collect::<Vec<_>>()})
     }
 
     #[test]
@@ -443,8 +509,22 @@ mod tests {
             (json!({"source": [{"cidr": "10.0.0.0/33"}]}), "cidr"),
             (json!({"source": [{"wildcard": "a**b"}]}), "wildcard"),
             (json!({"source": ["x".repeat(2100)]}), "2048"),
+            (json!({"source": [{"anything-but": ["x", 1]}]}), "mixture"),
+            (json!({"source": [{"anything-but": []}]}), "empty list"),
+            (json!({"source": [{"anything-but": null}]}), "anything-but"),
+            (json!({"source": [{"anything-but": {"prefix": {"equals-ignore-case": "x"}}}]}), "inside anything-but"),
+            (json!({"source": [{"prefix": {"suffix": "x"}}]}), "prefix"),
+            (json!({"source": [{"equals-ignore-case": 1}]}), "equals-ignore-case"),
+            (json!({"source": [{"wildcard": "a\\x"}]}), "wildcard"),
+            (json!({"source": [["x"]]}), "list inside a list"),
+            (json!({"source": [{"numeric": ["<", 5, ">", 1]}]}), "numeric"),
+            (json!({"source": [{"numeric": [">", 6.0e9]}]}), "numeric"),
+            (json!({"source": [{"cidr": "10.0.0.0"}]}), "cidr"),
+            (json!({"$or": [{"a": ["b"]}]}), "$or"),
+            (json!({"$or": ["a", "b"]}), "$or"),
+            (json!({"a": or(11), "b": or(10), "c": or(10)}), "1000 combinations"),
         ] {
-            let error = Pattern::parse(&pattern).unwrap_err();
+            let error = Pattern::of_rule(&pattern).unwrap_err();
             assert_eq!(error.code, "InvalidEventPatternException");
             assert!(error.message.contains(named), "{pattern}: {error}");
         }

@@ -1,94 +1,111 @@
-//! Targets of rules: queues and functions. Any other is refused when the rule is made.
+//! Targets of rules: queues, topics, functions and state machines. Any other is refused when the rule is made.
+
+use std::sync::Weak;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::ApiError;
+use super::transform::{Input, Moment};
 use crate::lambda::{InvocationType, Lambda};
-use crate::service::Properties;
+use crate::service::{Properties, Service};
+use crate::sns::Sns;
 use crate::sqs::Sqs;
+use crate::{ApiError, Caller};
+
+/// What rules deliver to.
+#[derive(Clone)]
+pub struct Receivers {
+    /// Queues, also those for dead letters.
+    pub sqs: Sqs,
+    /// Topics.
+    pub sns: Sns,
+    /// Functions.
+    pub lambda: Lambda,
+    /// Step Functions. Weak, because state machines may put events on the bus themselves.
+    pub states: Weak<dyn Service>,
+}
 
 /// One target of a rule.
+#[derive(Clone)]
 pub(super) struct Target {
-    id: String,
+    pub(super) id: String,
     pub(super) arn: String,
+    role: Option<String>,
     kind: Kind,
     input: Input,
     dead_letters: Option<String>,
+    /// As it was given; nothing here fails that a second try would help.
+    retry_policy: Option<Value>,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
     Queue,
+    Topic,
     Function,
-}
-
-enum Input {
-    /// The whole event.
-    Event,
-    /// This text, whatever the event.
-    Constant(String),
-    /// The part of the event at this JSON pointer, and the path as it was written.
-    Part(String, String),
+    Machine,
 }
 
 impl Target {
     pub(super) fn read(value: &Value) -> Result<Self, ApiError> {
         let mut read = Properties::of("AWS::Events::Rule Targets", value)?;
         let (id, arn) = (read.required("Id")?, read.required("Arn")?);
-        let kind = match arn.split(':').nth(2) {
-            Some("sqs") => Kind::Queue,
-            Some("lambda") => Kind::Function,
-            service => {
-                let service = service.unwrap_or(&arn);
+        let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if id.is_empty() || id.len() > 64 || !id.chars().all(good) {
+            return Err(read.error("Id", &format!("must have 1 to 64 letters, digits, dots, - and _, not {id}")));
+        }
+        let parts: Vec<&str> = arn.split(':').collect();
+        let kind = match parts[..] {
+            ["arn", _, "sqs", _, _, _] => Kind::Queue,
+            ["arn", _, "sns", _, _, _] => Kind::Topic,
+            ["arn", _, "lambda", _, _, "function", _, ..] => Kind::Function,
+            ["arn", _, "states", _, _, "stateMachine", _, ..] => Kind::Machine,
+            ["arn", _, service, ..] => {
                 return Err(ApiError::not_implemented("events", &format!("a target of {service}")));
             }
-        };
-        let input = match (read.text("Input")?, read.text("InputPath")?) {
-            (None, None) => Input::Event,
-            (Some(text), None) => {
-                if serde_json::from_str::<Value>(&text).is_err() {
-                    return Err(read.error("Input", "must be JSON"));
-                }
-                Input::Constant(text)
+            _ => {
+                let text = format!("Parameter {arn} is not valid. Reason: Provided Arn is not in correct format.");
+                return Err(ApiError::new(400, "ValidationException", text));
             }
-            (None, Some(path)) => match pointer(&path) {
-                Some(pointer) => Input::Part(pointer, path),
-                None => return Err(read.error("InputPath", &format!("is not understood: {path}"))),
-            },
-            (Some(_), Some(_)) => return Err(read.error("Input", "excludes InputPath")),
         };
+        let input = Input::read(&mut read, &id)?;
         let mut dead_letters = None;
         if let Some(mut config) = read.inside("DeadLetterConfig")? {
             dead_letters = config.text("Arn")?;
             config.end()?;
         }
-        // Nothing here fails that a second try would help; the bounds are checked all the same.
+        let retry_policy = read.value("RetryPolicy").cloned();
         if let Some(mut policy) = read.inside("RetryPolicy")? {
             policy.number("MaximumEventAgeInSeconds", 60, 86_400)?;
             policy.number("MaximumRetryAttempts", 0, 185)?;
             policy.end()?;
         }
+        let role = read.text("RoleArn")?;
         read.end()?;
-        Ok(Self { id, arn, kind, input, dead_letters })
+        Ok(Self { id, arn, role, kind, input, dead_letters, retry_policy })
     }
 
-    /// What the target gets of an event, as JSON text.
-    pub(super) fn input(&self, event: &Value) -> String {
-        match &self.input {
-            Input::Event => event.to_string(),
-            Input::Constant(text) => text.clone(),
-            Input::Part(pointer, _) => event.pointer(pointer).unwrap_or(&Value::Null).to_string(),
-        }
+    /// What the target gets of an event.
+    pub(super) fn input(&self, event: &Value, moment: &Moment<'_>) -> String {
+        self.input.of(event, moment)
     }
 
     /// Hands it over.
-    pub(super) async fn send(&self, sqs: &Sqs, lambda: &Lambda, body: &str) -> Result<(), ApiError> {
+    pub(super) async fn send(&self, to: &Receivers, body: &str) -> Result<(), ApiError> {
         match self.kind {
-            Kind::Queue => sqs.send(&self.arn, body).map(drop),
+            Kind::Queue => to.sqs.send(&self.arn, body).map(drop),
+            Kind::Topic => to.sns.send(&self.arn, body).await.map(drop),
             Kind::Function => {
                 let payload = Bytes::copy_from_slice(body.as_bytes());
-                lambda.invoke(&self.arn, InvocationType::Event, payload).await.map(drop)
+                to.lambda.invoke(&self.arn, InvocationType::Event, payload).await.map(drop)
+            }
+            Kind::Machine => {
+                // Gone only while everything ends.
+                let Some(states) = to.states.upgrade() else { return Ok(()) };
+                let caller =
+                    self.role.as_deref().map_or_else(Caller::local_user, |role| Caller::assumed(role, "events"));
+                let request = json!({ "stateMachineArn": self.arn, "input": body });
+                states.call("StartExecution", &caller, request).await.map(drop)
             }
         }
     }
@@ -115,37 +132,16 @@ impl Target {
 
     pub(super) fn described(&self) -> Value {
         let mut described = json!({ "Id": self.id, "Arn": self.arn });
-        match &self.input {
-            Input::Event => {}
-            Input::Constant(text) => described["Input"] = json!(text),
-            Input::Part(_, path) => described["InputPath"] = json!(path),
+        self.input.describe(&mut described);
+        if let Some(role) = &self.role {
+            described["RoleArn"] = json!(role);
         }
         if let Some(arn) = &self.dead_letters {
             described["DeadLetterConfig"] = json!({ "Arn": arn });
         }
+        if let Some(policy) = &self.retry_policy {
+            described["RetryPolicy"] = policy.clone();
+        }
         described
     }
-}
-
-/// `$.detail.steps[0]` as a JSON pointer; EventBridge's paths are names and indexes only.
-fn pointer(path: &str) -> Option<String> {
-    let mut rest = path.strip_prefix('$')?;
-    let mut pointer = String::new();
-    while !rest.is_empty() {
-        let part = if let Some(name) = rest.strip_prefix('.') {
-            let end = name.find(['.', '[']).unwrap_or(name.len());
-            rest = &name[end..];
-            &name[..end]
-        } else {
-            let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
-            rest = after;
-            Some(index).filter(|index| index.bytes().all(|byte| byte.is_ascii_digit()))?
-        };
-        if part.is_empty() || part.contains(['*', '?', '@', '(']) {
-            return None;
-        }
-        pointer.push('/');
-        pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
-    }
-    Some(pointer)
 }

@@ -5,18 +5,34 @@ use std::time::Duration;
 use super::*;
 use crate::faults::Matching;
 use crate::identity::Identity;
-use crate::lambda::Config;
+use crate::lambda::{Config, Lambda};
+use crate::sns::Sns;
+use crate::sqs::Sqs;
 
 struct Stand {
     bus: Bus,
     sqs: Sqs,
     faults: Faults,
     trace: Trace,
-    _logs: tempfile::TempDir,
+    sns: Sns,
+    machine: Arc<Machine>,
+    folder: tempfile::TempDir,
+}
+
+/// Plays Step Functions: keeps what it was called with.
+#[derive(Default)]
+struct Machine(Mutex<Vec<(String, String, Value)>>);
+
+#[async_trait]
+impl Service for Machine {
+    async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        self.0.lock().unwrap().push((operation.to_owned(), caller.arn.clone(), body));
+        Ok(json!({}))
+    }
 }
 
 fn stand() -> Stand {
-    let (trace, faults, logs) = (Trace::default(), Faults::default(), tempfile::tempdir().unwrap());
+    let (trace, faults, folder) = (Trace::default(), Faults::default(), tempfile::tempdir().unwrap());
     let sqs = Sqs::new("http://127.0.0.1:1", "us-east-1", trace.clone());
     for name in ["q", "dead"] {
         sqs.create_queue(name, &json!({})).unwrap();
@@ -25,12 +41,18 @@ fn stand() -> Stand {
         region: "us-east-1".into(),
         endpoint: String::new(),
         command: Vec::new(),
-        logs: logs.path().to_owned(),
+        logs: folder.path().join("logs"),
         identity: Identity::new(),
         trace: trace.clone(),
     });
-    let bus = Bus::start("us-east-1", sqs.clone(), lambda.unwrap(), faults.clone(), trace.clone());
-    Stand { bus, sqs, faults, trace, _logs: logs }
+    let lambda = lambda.unwrap();
+    let outbox = folder.path().join("outbox");
+    let sns = Sns::new("us-east-1", "", outbox, sqs.clone(), lambda.clone(), trace.clone()).unwrap();
+    let machine = Arc::new(Machine::default());
+    let states: Weak<dyn Service> = Arc::<Machine>::downgrade(&machine);
+    let receivers = Receivers { sqs: sqs.clone(), sns: sns.clone(), lambda, states };
+    let bus = Bus::start("us-east-1", receivers, faults.clone(), trace.clone());
+    Stand { bus, sqs, faults, trace, sns, machine, folder }
 }
 
 impl Stand {
@@ -194,8 +216,8 @@ async fn put_events_answers_entry_by_entry() {
     assert_eq!(event["id"], answer["Entries"][0]["EventId"]);
     assert_eq!(event["resources"], json!(["r"]));
     assert_eq!(stand.sqs.counts("q").unwrap(), (0, 1, 0));
-    let error = stand.bus.call("PutRule", &Caller::local_user(), json!({})).await.unwrap_err();
-    assert!(error.message.contains("PutRule"));
+    let error = stand.bus.call("CreateArchive", &Caller::local_user(), json!({})).await.unwrap_err();
+    assert!(error.message.contains("CreateArchive"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +229,9 @@ async fn refusals_are_named() {
         (json!({"ScheduleExpression": "rate(1 minutes)"}), json!({}), "rate(1 minutes)"),
         (json!({"EventPattern": {"a": ["b"]}, "EventBusName": "other"}), json!({}), "EventBusName"),
         (json!({"EventPattern": {"a": ["b"]}, "Colour": 1}), json!({}), "Colour"),
-        (finished(), json!({"Arn": "arn:aws:states:us-east-1:000000000000:stateMachine:m"}), "states"),
+        (finished(), json!({"Arn": "arn:aws:kinesis:us-east-1:000000000000:stream/s"}), "kinesis"),
+        (finished(), json!({"Arn": "somewhere"}), "not in correct format"),
+        (finished(), json!({"Id": "a b"}), "Id"),
         (finished(), json!({"InputTransformer": {}}), "InputTransformer"),
         (finished(), json!({"InputPath": "$..x"}), "InputPath"),
         (finished(), json!({"Input": "{"}), "Input"),
@@ -216,4 +240,171 @@ async fn refusals_are_named() {
         let error = stand.rule(properties, target).unwrap_err();
         assert!(error.message.contains(named), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_and_state_machines_are_targets() {
+    let stand = stand();
+    stand.sns.create_topic("t", &json!({})).unwrap();
+    let mail = json!({"TopicArn": stand.sns.arn("t"), "Protocol": "email", "Endpoint": "night@watch.example"});
+    stand.sns.create_subscription(&format!("{}:1", stand.sns.arn("t")), &mail).unwrap();
+    let machine = "arn:aws:states:us-east-1:000000000000:stateMachine:m";
+    let template = json!({"InputPathsMap": {"s": "$.detail.state"}, "InputTemplate": "\"statement <s>\""});
+    let mut rule = finished();
+    rule["Targets"] = json!([
+        {"Id": "topic", "Arn": stand.sns.arn("t"), "InputTransformer": template},
+        {"Id": "machine", "Arn": machine, "RoleArn": "arn:aws:iam::000000000000:role/r", "InputPath": "$.detail"},
+    ]);
+    stand.bus.create_rule("rule", &rule).unwrap();
+    let mut trace = stand.trace.subscribe();
+    stand.bus.publish(ended("FINISHED"));
+    let mut delivered = 0;
+    while delivered < 2 {
+        if let What::Delivered { error, .. } = trace.recv().await.unwrap().what {
+            assert_eq!(error, None);
+            delivered += 1;
+        }
+    }
+    let calls = stand.machine.0.lock().unwrap().clone();
+    let caller = "arn:aws:sts::000000000000:assumed-role/r/events".to_owned();
+    let request = json!({"stateMachineArn": machine, "input": "{\"state\":\"FINISHED\"}"});
+    assert_eq!(calls, [("StartExecution".to_owned(), caller, request)]);
+    let mail = std::fs::read_dir(stand.folder.path().join("outbox")).unwrap().next().unwrap().unwrap();
+    let mail = std::fs::read_to_string(mail.path()).unwrap();
+    assert!(mail.contains("\n\n\"statement FINISHED\"\n"), "{mail}");
+}
+
+/// Calls of the API, as the local user.
+impl Stand {
+    async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
+        self.bus.call(operation, &Caller::local_user(), body).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_are_made_and_changed_by_the_api() {
+    let stand = stand();
+    let pattern = json!({"source": ["mine"]}).to_string();
+    let made = stand.call("PutRule", json!({"Name": "r", "EventPattern": pattern, "Description": "d"})).await.unwrap();
+    assert_eq!(made["RuleArn"], "arn:aws:events:us-east-1:000000000000:rule/r");
+    let target = json!({"Id": "q", "Arn": stand.sqs.arn("q"), "InputPath": "$.detail"});
+    let put = stand.call("PutTargets", json!({"Rule": "r", "Targets": [target]})).await.unwrap();
+    assert_eq!(put["FailedEntryCount"], 0);
+    let event = json!({"Entries": [{"Source": "mine", "DetailType": "d", "Detail": "{\"a\":1}"}]});
+    stand.call("PutEvents", event.clone()).await.unwrap();
+    assert_eq!(stand.delivered("q").await, json!({"a": 1}));
+
+    // Disabled it does nothing, a new pattern keeps the targets.
+    stand.call("DisableRule", json!({"Name": "r"})).await.unwrap();
+    stand.call("PutEvents", event.clone()).await.unwrap();
+    assert_eq!(stand.call("DescribeRule", json!({"Name": "r"})).await.unwrap()["State"], "DISABLED");
+    stand.call("EnableRule", json!({"Name": "r"})).await.unwrap();
+    let pattern = json!({"source": ["mine"], "detail": {"a": [2]}}).to_string();
+    stand.call("PutRule", json!({"Name": "r", "EventPattern": pattern})).await.unwrap();
+    stand.call("PutEvents", event).await.unwrap();
+    let event = json!({"Entries": [{"Source": "mine", "DetailType": "d", "Detail": "{\"a\":2}"}]});
+    stand.call("PutEvents", event).await.unwrap();
+    assert_eq!(stand.delivered("q").await, json!({"a": 2}));
+    assert_eq!(stand.sqs.counts("q").unwrap(), (0, 2, 0), "nothing else came");
+
+    let rules = stand.call("ListRules", json!({"NamePrefix": "r"})).await.unwrap();
+    assert_eq!(rules["Rules"][0]["EventPattern"], pattern);
+    let targets = stand.call("ListTargetsByRule", json!({"Rule": "r"})).await.unwrap();
+    assert_eq!(targets["Targets"], json!([target]));
+    let by = stand.call("ListRuleNamesByTarget", json!({"TargetArn": stand.sqs.arn("q")})).await.unwrap();
+    assert_eq!(by, json!({"RuleNames": ["r"]}));
+    let refused = stand.call("DeleteRule", json!({"Name": "r"})).await.unwrap_err();
+    assert_eq!(refused.message, "Rule can't be deleted since it has targets.");
+    stand.call("RemoveTargets", json!({"Rule": "r", "Ids": ["q"]})).await.unwrap();
+    stand.call("DeleteRule", json!({"Name": "r"})).await.unwrap();
+    stand.call("DeleteRule", json!({"Name": "r"})).await.unwrap();
+    let gone = stand.call("DescribeRule", json!({"Name": "r"})).await.unwrap_err();
+    assert_eq!(gone.code, "ResourceNotFoundException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_goes_on_while_its_rule_changes_and_ends_with_it() {
+    let stand = stand();
+    let rate = |minutes: u32| json!({"Name": "r", "ScheduleExpression": format!("rate({minutes} minutes)")});
+    let begun = stand.bus.shared.clock.now();
+    stand.call("PutRule", rate(10)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    // In the middle of its first ten minutes it gets a target.
+    let targets = json!([{"Id": "q", "Arn": stand.sqs.arn("q")}]);
+    stand.call("PutTargets", json!({"Rule": "r", "Targets": targets})).await.unwrap();
+    let next = async || {
+        let received = stand.sqs.hand_out("q", 1, Duration::from_secs(3600)).await.unwrap();
+        stand.sqs.take_out("q", std::iter::once(received[0].receipt.as_str()));
+        (stand.bus.shared.clock.now() - begun).num_seconds()
+    };
+    assert_eq!(next().await, 600);
+    // Another rate begins anew.
+    stand.call("PutRule", rate(2)).await.unwrap();
+    assert_eq!(next().await, 720);
+    stand.call("DisableRule", json!({"Name": "r"})).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(stand.sqs.counts("q").unwrap(), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_have_pages() {
+    let stand = stand();
+    for n in 0..7 {
+        let body = json!({"Name": format!("r{n}"), "EventPattern": "{\"source\":[\"x\"]}"});
+        stand.call("PutRule", body).await.unwrap();
+    }
+    let (mut names, mut token) = (Vec::new(), Value::Null);
+    loop {
+        let page = stand.call("ListRules", json!({"Limit": 3, "NextToken": token})).await.unwrap();
+        names.extend(page["Rules"].as_array().unwrap().iter().map(|rule| rule["Name"].clone()));
+        match page.get("NextToken") {
+            Some(next) => token = next.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(names, (0..7).map(|n| json!(format!("r{n}"))).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_api_refuses_by_name() {
+    let stand = stand();
+    let pattern = "{\"source\":[\"x\"]}";
+    stand.call("PutRule", json!({"Name": "r", "EventPattern": pattern})).await.unwrap();
+    let queue = |id: &str| json!({"Id": id, "Arn": stand.sqs.arn("q")});
+    let many: Vec<Value> = (0..6).map(|n| queue(&n.to_string())).collect();
+    let event = json!({"id": "1", "account": "2", "source": "x", "time": "t", "region": "r", "resources": []});
+    for (operation, body, code, named) in [
+        ("PutRule", json!({"Name": "a b", "EventPattern": pattern}), "ValidationException", "name"),
+        ("PutRule", json!({"Name": "a"}), "ValidationException", "ScheduleExpression"),
+        ("PutRule", json!({"Name": "a", "ScheduleExpression": "soon"}), "ValidationException", "ScheduleExpression"),
+        ("PutRule", json!({"Name": "a", "EventPattern": "{}"}), "InvalidEventPatternException", "empty"),
+        ("PutRule", json!({"Name": "a", "EventPattern": pattern, "Colour": 1}), "NotImplemented", "Colour"),
+        (
+            "PutRule",
+            json!({"Name": "a", "EventPattern": pattern, "EventBusName": "other"}),
+            "ResourceNotFoundException",
+            "other",
+        ),
+        ("PutTargets", json!({"Rule": "none", "Targets": [queue("q")]}), "ResourceNotFoundException", "none"),
+        ("PutTargets", json!({"Rule": "r", "Targets": []}), "ValidationException", "targets"),
+        ("PutTargets", json!({"Rule": "r", "Targets": many}), "LimitExceededException", "maximum"),
+        ("RemoveTargets", json!({"Rule": "r", "Ids": []}), "ValidationException", "ids"),
+        ("EnableRule", json!({"Name": "none"}), "ResourceNotFoundException", "none"),
+        ("ListRules", json!({"Limit": 0}), "ValidationException", "limit"),
+        ("TestEventPattern", json!({"EventPattern": pattern, "Event": "{"}), "ValidationException", "Event"),
+        (
+            "TestEventPattern",
+            json!({"EventPattern": pattern, "Event": event.to_string()}),
+            "ValidationException",
+            "detail-type",
+        ),
+        ("PutEvents", json!({"Entries": []}), "ValidationException", "entries"),
+    ] {
+        let error = stand.call(operation, body).await.unwrap_err();
+        assert!(error.code == code && error.message.contains(named), "{operation}: {error}");
+    }
+    let mut event = event;
+    event["detail-type"] = json!("d");
+    let tested = stand.call("TestEventPattern", json!({"EventPattern": pattern, "Event": event.to_string()}));
+    assert_eq!(tested.await.unwrap(), json!({"Result": true}));
 }

@@ -1,4 +1,5 @@
-//! Lambda's REST API, as far as it is served: Invoke, GetFunction, GetFunctionConfiguration, ListFunctions.
+//! Lambda's REST API, as far as it is served: Invoke, GetFunction, GetFunctionConfiguration, ListFunctions,
+//! GetEventSourceMapping, ListEventSourceMappings.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Response};
@@ -10,10 +11,17 @@ use serde_json::{Value, json};
 use super::{Function, InvocationType, Lambda};
 use crate::ApiError;
 
+/// The path of event source mappings.
+const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 /// The longest log tail that an answer carries (Invoke API reference: the last 4 KB).
 const TAIL: usize = 4096;
 
-/// Answers a request below `/2015-03-31/functions`, and with the operation's name for the trace.
+/// Whether a path is one of Lambda's that are served.
+pub(crate) fn is_path(path: &str) -> bool {
+    path.starts_with("/2015-03-31/functions") || path.starts_with(MAPPINGS)
+}
+
+/// Answers a request for such a path, and with the operation's name for the trace.
 pub(crate) async fn answer(
     lambda: &Lambda,
     method: &Method,
@@ -22,14 +30,27 @@ pub(crate) async fn answer(
     headers: &HeaderMap,
     body: Bytes,
 ) -> (&'static str, Result<Response<Body>, ApiError>) {
+    let parameter = |name: &str| {
+        let found = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    };
+    if let Some(rest) = path.strip_prefix(MAPPINGS) {
+        return match (method, rest.trim_matches('/')) {
+            (&Method::GET, "") => {
+                let (source, function) = (parameter("EventSourceArn"), parameter("FunctionName"));
+                ("ListEventSourceMappings", list_mappings(lambda, source.as_deref(), function.as_deref()))
+            }
+            (&Method::GET, id) => ("GetEventSourceMapping", get_mapping(lambda, id)),
+            (method, _) => {
+                let what = format!("{method} {MAPPINGS}");
+                ("Unknown", Err(ApiError::not_implemented("lambda", &what)))
+            }
+        };
+    }
     let rest = path.trim_start_matches("/2015-03-31/functions").trim_matches('/');
     let mut parts = rest.split('/').map(decoded);
     let (name, what) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let qualifier = query
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .find_map(|pair| pair.strip_prefix("Qualifier=").map(decoded));
-    if let Some(qualifier) = qualifier
+    if let Some(qualifier) = parameter("Qualifier")
         && qualifier != "$LATEST"
     {
         let text = format!("Function not found: {name}:{qualifier}");
@@ -59,6 +80,30 @@ pub(crate) async fn answer(
         (method, _, what) => {
             let what = format!("{method} /2015-03-31/functions/…/{what}");
             ("Unknown", Err(ApiError::not_implemented("lambda", &what)))
+        }
+    }
+}
+
+fn list_mappings(lambda: &Lambda, source: Option<&str>, function: Option<&str>) -> Result<Response<Body>, ApiError> {
+    let function = function.map(|name| lambda.inner.find(name)).transpose()?;
+    let is = |described: &Value, name: &str, wanted: Option<&str>| {
+        wanted.is_none_or(|wanted| described.get(name).and_then(Value::as_str) == Some(wanted))
+    };
+    let arn = function.as_ref().map(|function| function.settings.arn.as_str());
+    let mappings = lambda.inner.mappings();
+    let shown = mappings.iter().map(|mapping| &mapping.described);
+    let shown: Vec<&Value> =
+        shown.filter(|one| is(one, "EventSourceArn", source) && is(one, "FunctionArn", arn)).collect();
+    json_response(&json!({ "EventSourceMappings": shown }))
+}
+
+fn get_mapping(lambda: &Lambda, id: &str) -> Result<Response<Body>, ApiError> {
+    let mappings = lambda.inner.mappings();
+    match mappings.iter().find(|mapping| mapping.described.get("UUID").and_then(Value::as_str) == Some(id)) {
+        Some(mapping) => json_response(&mapping.described),
+        None => {
+            let text = "The resource you requested does not exist.";
+            Err(ApiError::new(404, "ResourceNotFoundException", text).with("Type", "User"))
         }
     }
 }
@@ -126,7 +171,7 @@ fn failure(error: &axum::http::Error) -> ApiError {
 }
 
 /// A path segment without percent signs. One that is malformed stays as it is, and names no function.
-fn decoded(segment: &str) -> String {
+pub(crate) fn decoded(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{Function, Inner, Invocation, WhenBusy};
@@ -26,11 +26,21 @@ pub(super) struct Settings {
     max_age: Duration,
     on_success: Option<(Sqs, String)>,
     on_failure: Option<(Sqs, String)>,
+    /// The function's own dead letter queue, which is told besides `on_failure`.
+    dead_letters: Option<(Sqs, String)>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retries: PAUSES.len(), max_age: MAX_AGE, on_success: None, on_failure: None }
+        Self { retries: PAUSES.len(), max_age: MAX_AGE, on_success: None, on_failure: None, dead_letters: None }
+    }
+}
+
+impl Settings {
+    /// What holds for a function until an `AWS::Lambda::EventInvokeConfig` says more.
+    pub(super) fn of(function: &super::Settings, sqs: &Sqs) -> Self {
+        let dead_letters = function.dead_letters.clone().map(|queue| (sqs.clone(), queue));
+        Self { dead_letters, ..Self::default() }
     }
 }
 
@@ -41,7 +51,7 @@ pub(super) fn configure(inner: &Inner, properties: &Value, sqs: &Sqs) -> Result<
     if read.required("Qualifier")? != "$LATEST" {
         return Err(read.error("Qualifier", "can only be $LATEST in the local cloud"));
     }
-    let mut settings = Settings::default();
+    let mut settings = Settings::of(&function.settings, sqs);
     if let Some(retries) = read.number("MaximumRetryAttempts", 0, 2)? {
         settings.retries = usize::try_from(retries).unwrap_or(PAUSES.len());
     }
@@ -103,9 +113,17 @@ pub(super) async fn run(inner: Arc<Inner>, function: Arc<Function>, request_id: 
             }
         }
     };
+    if let (false, Some((sqs, queue))) = (condition == "Success", &settings.dead_letters) {
+        let attributes = dead_letter(&request_id, last.as_ref());
+        // The event itself is the message.
+        if let Err(error) = sqs.send_with(queue, &String::from_utf8_lossy(&payload), attributes) {
+            let name = &function.settings.name;
+            tracing::warn!(%error, function = name, request_id, "the dead letter queue refused an event");
+        }
+    }
     let destination = if condition == "Success" { &settings.on_success } else { &settings.on_failure };
     let Some((sqs, queue)) = destination else {
-        if condition != "Success" {
+        if condition != "Success" && settings.dead_letters.is_none() {
             let name = &function.settings.name;
             tracing::warn!(function = name, request_id, condition, "an event is given up");
         }
@@ -116,6 +134,20 @@ pub(super) async fn run(inner: Arc<Inner>, function: Arc<Function>, request_id: 
         let name = &function.settings.name;
         tracing::warn!(%error, function = name, request_id, "a destination refused its record");
     }
+}
+
+/// The attributes of an event on a dead letter queue (Lambda guide, "Adding a dead-letter queue"): the error's first
+/// kilobyte, and the status of the last invocation.
+fn dead_letter(request_id: &str, last: Option<&Invocation>) -> Map<String, Value> {
+    let status = last.map_or(429, |last| last.status);
+    let error = last.and_then(|last| serde_json::from_slice::<Value>(&last.payload).ok());
+    let message = error.as_ref().and_then(|error| error.get("errorMessage")).and_then(Value::as_str);
+    let message: String = message.filter(|text| !text.is_empty()).unwrap_or("no message").chars().take(1024).collect();
+    Map::from_iter([
+        ("RequestID".to_owned(), json!({ "DataType": "String", "StringValue": request_id })),
+        ("ErrorCode".to_owned(), json!({ "DataType": "Number", "StringValue": status.to_string() })),
+        ("ErrorMessage".to_owned(), json!({ "DataType": "String", "StringValue": message })),
+    ])
 }
 
 /// The record that a destination gets.

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Function, Inner, Invocation, MAX_PAYLOAD, WhenBusy, invalid};
-use crate::ApiError;
 use crate::service::Properties;
 use crate::sqs::{Handed, Sqs};
+use crate::{ACCOUNT, ApiError, PARTITION};
 
 /// Batches at once without a scaling configuration: what a mapping starts with. Lambda adds more under load, which one
 /// machine would not profit from.
@@ -37,13 +37,24 @@ struct Mapping {
     partial: bool,
 }
 
+/// A mapping as the API tells of it, and its task.
+pub(super) struct Started {
+    /// EventSourceMappingConfiguration.
+    pub(super) described: Value,
+    task: Option<AbortHandle>,
+}
+
+impl Started {
+    /// Ends the polling.
+    pub(super) fn stop(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 /// Reads the properties and starts to poll; a disabled mapping does not.
-pub(super) fn start(
-    inner: &Arc<Inner>,
-    id: &str,
-    properties: &Value,
-    sqs: &Sqs,
-) -> Result<Option<AbortHandle>, ApiError> {
+pub(super) fn start(inner: &Arc<Inner>, id: &str, properties: &Value, sqs: &Sqs) -> Result<Started, ApiError> {
     let mut read = Properties::of("AWS::Lambda::EventSourceMapping", properties)?;
     let source = read.required("EventSourceArn")?;
     let function = inner.find(&read.required("FunctionName")?)?;
@@ -81,8 +92,24 @@ pub(super) fn start(
             timeout.as_secs()
         )));
     }
+    let region = &inner.config.region;
+    let mut described = json!({
+        "UUID": id,
+        "EventSourceMappingArn": format!("arn:{PARTITION}:lambda:{region}:{ACCOUNT}:event-source-mapping:{id}"),
+        "EventSourceArn": source,
+        "FunctionArn": function.settings.arn,
+        "BatchSize": batch,
+        "MaximumBatchingWindowInSeconds": window,
+        "FunctionResponseTypes": if partial { json!(["ReportBatchItemFailures"]) } else { json!([]) },
+        "State": if enabled { "Enabled" } else { "Disabled" },
+        "StateTransitionReason": "USER_INITIATED",
+        "LastModified": chrono::Utc::now().timestamp(),
+    });
+    if concurrency != CONCURRENCY {
+        described["ScalingConfig"] = json!({ "MaximumConcurrency": concurrency });
+    }
     if !enabled {
-        return Ok(None);
+        return Ok(Started { described, task: None });
     }
     let mapping = Arc::new(Mapping {
         inner: Arc::downgrade(inner),
@@ -94,7 +121,8 @@ pub(super) fn start(
         partial,
     });
     let slots = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(5)));
-    Ok(Some(tokio::spawn(poll(mapping, slots, id.to_owned())).abort_handle()))
+    let task = tokio::spawn(poll(mapping, slots, id.to_owned())).abort_handle();
+    Ok(Started { described, task: Some(task) })
 }
 
 async fn poll(mapping: Arc<Mapping>, slots: Arc<Semaphore>, id: String) {

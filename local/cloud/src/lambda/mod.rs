@@ -20,7 +20,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::identity::Identity;
@@ -33,7 +32,7 @@ use log::Log;
 use runtime_api::MAX_PAYLOAD;
 use settings::Settings;
 
-pub(crate) use api::answer;
+pub(crate) use api::{answer, decoded, is_path};
 
 /// Bytes of an asynchronous request (Lambda quotas page: 1 MB).
 const MAX_EVENT: usize = 1_048_576;
@@ -93,7 +92,7 @@ struct Inner {
     config: Config,
     /// By name.
     functions: Mutex<BTreeMap<String, Arc<Function>>>,
-    mappings: Mutex<Vec<AbortHandle>>,
+    mappings: Mutex<Vec<mapping::Started>>,
     pauses: Mutex<[Duration; 2]>,
 }
 
@@ -138,16 +137,17 @@ impl Lambda {
     }
 
     /// Creates the function of an `AWS::Lambda::Function` with these resolved properties under this name. No process is
-    /// started before it is invoked.
+    /// started before it is invoked. `sqs` has its dead letter queue.
     ///
     /// # Errors
     /// An unknown property by name, or a value that Lambda refuses.
-    pub fn create_function(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
+    pub fn create_function(&self, name: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
             return Err(invalid(format!("{name} is no function name")));
         }
         let settings = Settings::read(name, self.arn(name), properties)?;
+        let events = asynchronous::Settings::of(&settings, sqs);
         let log = Log::create(&self.inner.config.logs.join(format!("{name}.log")))
             .map_err(|error| ApiError::new(500, "ServiceException", format!("the log of {name}: {error}")))?;
         let function = Function {
@@ -157,7 +157,7 @@ impl Lambda {
             running: Mutex::default(),
             ended: Notify::new(),
             log,
-            events: Mutex::default(),
+            events: Mutex::new(events),
         };
         self.inner.functions().insert(name.to_owned(), Arc::new(function));
         Ok(())
@@ -183,9 +183,8 @@ impl Lambda {
     /// # Errors
     /// An unknown property by name, an unknown queue or function, a visibility timeout below the function's timeout.
     pub fn create_event_source_mapping(&self, id: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
-        if let Some(task) = mapping::start(&self.inner, id, properties, sqs)? {
-            self.inner.mappings.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-        }
+        let started = mapping::start(&self.inner, id, properties, sqs)?;
+        self.inner.mappings().push(started);
         Ok(())
     }
 
@@ -222,6 +221,11 @@ impl Lambda {
             }
             InvocationType::RequestResponse => self.inner.invoke(function, request_id, payload, WhenBusy::Refuse).await,
         }
+    }
+
+    /// The names of all functions.
+    pub fn names(&self) -> Vec<String> {
+        self.inner.functions().keys().cloned().collect()
     }
 
     /// The log of a function (by name or ARN), line by line, oldest first. Empty when there is no such function.
@@ -282,6 +286,10 @@ impl Lambda {
 impl Inner {
     fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Function>>> {
         self.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mappings(&self) -> MutexGuard<'_, Vec<mapping::Started>> {
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The function behind a name, an ARN or `ACCOUNT:function:NAME`, with or without the qualifier `$LATEST`.
@@ -365,8 +373,8 @@ impl Inner {
     }
 
     fn stop_mappings(&self) {
-        for task in self.mappings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
+        for mapping in self.mappings().drain(..) {
+            mapping.stop();
         }
     }
 }

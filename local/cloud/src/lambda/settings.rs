@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub(super) log_group: String,
     pub(super) concurrency: usize,
     pub(super) reserved: Option<u64>,
+    /// The ARN of the queue for events that are given up.
+    pub(super) dead_letters: Option<String>,
 }
 
 impl Settings {
@@ -78,6 +80,16 @@ impl Settings {
         }
         let reserved = read.number("ReservedConcurrentExecutions", 0, ACCOUNT_CONCURRENCY)?;
         let concurrency = usize::try_from(reserved.unwrap_or(ACCOUNT_CONCURRENCY)).unwrap_or(usize::MAX);
+        let mut dead_letters = None;
+        if let Some(mut config) = read.inside("DeadLetterConfig")? {
+            dead_letters = config.text("TargetArn")?;
+            config.end()?;
+            if let Some(arn) = &dead_letters
+                && arn.split(':').nth(2) != Some("sqs")
+            {
+                return Err(ApiError::not_implemented("lambda", &format!("DeadLetterConfig with the target {arn}")));
+            }
+        }
         let settings = Self {
             name: name.to_owned(),
             arn,
@@ -92,6 +104,7 @@ impl Settings {
             log_group,
             concurrency,
             reserved,
+            dead_letters,
         };
         // These change nothing on one machine.
         read.accept(&["FunctionName", "Architectures", "Tags", "TracingConfig", "KmsKeyArn"]);

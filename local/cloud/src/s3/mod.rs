@@ -209,6 +209,11 @@ impl Shared {
         buckets.get(name).cloned().ok_or(Error::NoBucket)
     }
 
+    /// Takes a bucket that is gone from the list.
+    fn forget(&self, name: &str) {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     fn create(&self, name: &str, encryption: Encryption) -> Result<(), ApiError> {
         let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
         let ends = name.starts_with(['-', '.']) || name.ends_with(['-', '.']) || name.contains("..");

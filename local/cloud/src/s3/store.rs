@@ -169,6 +169,20 @@ impl Store {
         Ok(keys)
     }
 
+    /// Removes the bucket's folders, if it holds no object, and says whether it did.
+    pub(super) fn remove(&self) -> Result<bool, Error> {
+        let _held = self.held();
+        let mut keys = Vec::new();
+        walk(&self.objects, "", "", &mut keys)?;
+        if !keys.is_empty() {
+            return Ok(false);
+        }
+        for folder in [&self.objects, &self.metadata] {
+            fs::remove_dir_all(folder)?;
+        }
+        Ok(true)
+    }
+
     fn held(&self) -> MutexGuard<'_, ()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }

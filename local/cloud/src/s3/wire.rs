@@ -36,6 +36,25 @@ impl Wire {
         blocking(move || bucket.store.get(&key)).await
     }
 
+    /// The object that a copy is made of, if the copy's conditions hold.
+    async fn source(
+        &self,
+        source: &CopySource,
+        if_match: Option<&ETagCondition>,
+        if_none_match: Option<&ETagCondition>,
+        modified_since: Option<&Timestamp>,
+        unmodified_since: Option<&Timestamp>,
+    ) -> S3Result<Object> {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return Err(s3_error!(NotImplemented, "a copy from an access point is not implemented"));
+        };
+        refuse_version(&version_id.as_ref().map(ToString::to_string), None)?;
+        let object = self.open(bucket, key).await?;
+        check(&object, if_match, if_none_match, modified_since, unmodified_since)
+            .map_err(|_| s3_error!(PreconditionFailed))?;
+        Ok(object)
+    }
+
     /// The keys of a page and the prefixes that stand for others, from after `after`; and where the next page begins.
     async fn page(
         &self,
@@ -99,6 +118,22 @@ impl S3 for Wire {
         })?;
         let location = Some(format!("/{name}"));
         Ok(S3Response::new(CreateBucketOutput { location }))
+    }
+
+    async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
+        let name = request.input.bucket;
+        let (shared, bucket) = (Arc::clone(&self.shared), self.bucket(&name)?);
+        let empty = blocking(move || {
+            let empty = bucket.store.remove()?;
+            if empty {
+                shared.forget(&name);
+            }
+            Ok(empty)
+        });
+        if !empty.await? {
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
+        }
+        Ok(S3Response::with_status(DeleteBucketOutput {}, hyper::StatusCode::NO_CONTENT))
     }
 
     async fn list_buckets(&self, _request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
@@ -194,6 +229,34 @@ impl S3 for Wire {
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         multipart::part(&self.shared, request.input).await.map(S3Response::new)
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let input = request.input;
+        let object = self
+            .source(
+                &input.copy_source,
+                input.copy_source_if_match.as_ref(),
+                input.copy_source_if_none_match.as_ref(),
+                input.copy_source_if_modified_since.as_ref(),
+                input.copy_source_if_unmodified_since.as_ref(),
+            )
+            .await?;
+        multipart::part_of(&self.shared, input, object).await.map(S3Response::new)
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        multipart::list_parts(&self.shared, request.input).map(S3Response::new)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        multipart::list(&self.shared, request.input).map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
@@ -414,23 +477,20 @@ impl S3 for Wire {
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
-        let CopySource::Bucket { bucket: source, key: source_key, version_id } = &input.copy_source else {
-            return Err(s3_error!(NotImplemented, "CopyObject from an access point is not implemented"));
-        };
-        refuse_version(&version_id.as_ref().map(ToString::to_string), None)?;
-        let object = self.open(source, source_key).await?;
-        check(
-            &object,
-            input.copy_source_if_match.as_ref(),
-            input.copy_source_if_none_match.as_ref(),
-            input.copy_source_if_modified_since.as_ref(),
-            input.copy_source_if_unmodified_since.as_ref(),
-        )
-        .map_err(|_| s3_error!(PreconditionFailed))?;
+        let object = self
+            .source(
+                &input.copy_source,
+                input.copy_source_if_match.as_ref(),
+                input.copy_source_if_none_match.as_ref(),
+                input.copy_source_if_modified_since.as_ref(),
+                input.copy_source_if_unmodified_since.as_ref(),
+            )
+            .await?;
         let bucket = self.bucket(&input.bucket)?;
         let replace =
             input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-        let same = source.as_ref() == input.bucket && source_key.as_ref() == input.key;
+        let same = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. }
+            if bucket.as_ref() == input.bucket && key.as_ref() == input.key);
         if same && !replace && input.server_side_encryption.is_none() {
             return Err(s3_error!(
                 InvalidRequest,

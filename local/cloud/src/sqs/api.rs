@@ -14,8 +14,15 @@ use super::{MAX_DELAY, MAX_VISIBILITY, MAX_WAIT, SETTABLE, Sending, Sqs, md5, no
 use crate::service::Request;
 use crate::{ApiError, Caller};
 
-/// What a batch may hold (quotas page).
+/// What a batch may hold (quotas page), in entries and in bytes.
 const MAX_BATCH: usize = 10;
+const MAX_BATCH_SIZE: usize = 1_048_576;
+/// Queues of one page of a list.
+const PAGE: usize = 1000;
+/// How long a purge takes, as PurgeQueue documents it: a second one in this time is refused.
+const PURGE: Duration = Duration::from_secs(60);
+/// Tags of one queue.
+const MAX_TAGS: usize = 50;
 
 impl Sqs {
     pub(super) async fn answer(&self, operation: &str, caller: &Caller, body: &Value) -> Result<Value, ApiError> {
@@ -24,10 +31,13 @@ impl Sqs {
             "CreateQueue" => {
                 let name = read.required("QueueName")?;
                 let attributes = read.texts("Attributes")?;
-                read.value("tags");
+                let tags = read.texts("tags")?;
                 read.end()?;
                 settable(&attributes)?;
                 self.create(name, attributes)?;
+                if let Some(entry) = self.lock().get_mut(name) {
+                    entry.tags.extend(tags);
+                }
                 Ok(json!({ "QueueUrl": self.url(name) }))
             }
             "GetQueueUrl" => {
@@ -38,10 +48,9 @@ impl Sqs {
             }
             "ListQueues" => {
                 let prefix = read.text("QueueNamePrefix")?.unwrap_or_default();
-                read.end()?;
                 let queues = self.lock();
-                let found = queues.keys().filter(|name| name.starts_with(prefix));
-                Ok(json!({ "QueueUrls": found.map(|name| self.url(name)).collect::<Vec<_>>() }))
+                let found = queues.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+                self.page(&mut read, "QueueUrls", found)
             }
             "DeleteQueue" => {
                 let name = self.queue_of(&mut read)?;
@@ -52,9 +61,15 @@ impl Sqs {
             "PurgeQueue" => {
                 let name = self.queue_of(&mut read)?;
                 read.end()?;
-                if let Some(entry) = self.lock().get_mut(&name) {
-                    entry.queue.purge();
+                let now = Instant::now();
+                let mut queues = self.lock();
+                let entry = queues.get_mut(&name).ok_or_else(no_queue)?;
+                if entry.purged.is_some_and(|purged| now.duration_since(purged) < PURGE) {
+                    let text = format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
+                    return Err(ApiError::new(403, "PurgeQueueInProgress", text));
                 }
+                entry.purged = Some(now);
+                entry.queue.purge();
                 Ok(json!({}))
             }
             "GetQueueAttributes" => {
@@ -62,6 +77,10 @@ impl Sqs {
                 let wanted = names(read.list("AttributeNames")?);
                 read.end()?;
                 let mut attributes = self.attributes(&name)?;
+                let known = |name: &str| name == "All" || attributes.contains_key(name) || SETTABLE.contains(&name);
+                if let Some(name) = wanted.iter().find(|name| !known(name)) {
+                    return Err(unknown_attribute(name));
+                }
                 attributes.retain(|name, _| wanted.iter().any(|w| *w == "All" || w == name));
                 Ok(json!({ "Attributes": attributes }))
             }
@@ -76,7 +95,33 @@ impl Sqs {
                 attributes.extend(changes);
                 entry.queue.settings = settings(&attributes)?;
                 entry.attributes = attributes;
+                entry.modified = self.shared.clock.now().timestamp();
                 Ok(json!({}))
+            }
+            "TagQueue" => {
+                let name = self.queue_of(&mut read)?;
+                let tags = read.texts("Tags")?;
+                read.end()?;
+                let mut queues = self.lock();
+                let entry = queues.get_mut(&name).ok_or_else(no_queue)?;
+                entry.tags.extend(tags);
+                if entry.tags.len() > MAX_TAGS {
+                    return Err(parameter("Tags", &format!("may be {MAX_TAGS}")));
+                }
+                Ok(json!({}))
+            }
+            "UntagQueue" => {
+                let name = self.queue_of(&mut read)?;
+                let keys = names(read.list("TagKeys")?);
+                read.end()?;
+                let mut queues = self.lock();
+                queues.get_mut(&name).ok_or_else(no_queue)?.tags.retain(|key, _| !keys.contains(&key.as_str()));
+                Ok(json!({}))
+            }
+            "ListQueueTags" => {
+                let name = self.queue_of(&mut read)?;
+                read.end()?;
+                Ok(json!({ "Tags": self.lock().get(&name).ok_or_else(no_queue)?.tags }))
             }
             "SendMessage" => {
                 let name = self.queue_of(&mut read)?;
@@ -119,14 +164,13 @@ impl Sqs {
             }
             "ListDeadLetterSourceQueues" => {
                 let name = self.queue_of(&mut read)?;
-                read.end()?;
                 let queues = self.lock();
                 let sources = queues.iter().filter(|(_, entry)| {
                     let dead = entry.queue.settings.dead_letters.as_ref();
                     dead.is_some_and(|dead| dead.queue == name)
                 });
-                let urls: Vec<String> = sources.map(|(source, _)| self.url(source)).collect();
-                Ok(json!({ "queueUrls": urls }))
+                let sources = sources.map(|(source, _)| source.clone()).collect();
+                self.page(&mut read, "queueUrls", sources)
             }
             "StartMessageMoveTask" => {
                 let source = self.name(read.required("SourceArn")?)?;
@@ -136,6 +180,22 @@ impl Sqs {
             }
             _ => Err(ApiError::not_implemented("sqs", operation)),
         }
+    }
+
+    /// A page of queues, by name. As at SQS only who asks for pages gets the place of the next one.
+    fn page(&self, read: &mut Request<'_>, member: &str, names: Vec<String>) -> Result<Value, ApiError> {
+        let most = bounded(read, "MaxResults", 1, PAGE as u64)?.and_then(|most| usize::try_from(most).ok());
+        let after = read.text("NextToken")?.map(ToOwned::to_owned);
+        read.end()?;
+        let mut rest = names.into_iter().filter(|name| after.as_ref().is_none_or(|after| name > after));
+        let shown: Vec<String> = rest.by_ref().take(most.unwrap_or(PAGE)).collect();
+        let next = shown.last().filter(|_| most.is_some() && rest.next().is_some()).cloned();
+        let mut answer = Map::new();
+        answer.insert(member.to_owned(), shown.iter().map(|name| json!(self.url(name))).collect());
+        if let Some(next) = next {
+            answer.insert("NextToken".into(), json!(next));
+        }
+        Ok(Value::Object(answer))
     }
 
     fn queue_of(&self, read: &mut Request<'_>) -> Result<String, ApiError> {
@@ -221,6 +281,9 @@ impl Sqs {
             count if distinct.len() < count => {
                 Some(("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id."))
             }
+            _ if entries.iter().map(size).sum::<usize>() > MAX_BATCH_SIZE => {
+                Some(("BatchRequestTooLong", "The length of all the messages put together is more than the limit."))
+            }
             _ => None,
         };
         if let Some((code, text)) = problem {
@@ -242,11 +305,8 @@ impl Sqs {
                 })),
             }
         }
-        let mut answer = json!({ "Successful": successful });
-        if !failed.is_empty() {
-            answer["Failed"] = json!(failed);
-        }
-        Ok(answer)
+        // Both are there, also empty: the model requires them.
+        Ok(json!({ "Successful": successful, "Failed": failed }))
     }
 
     fn attributes(&self, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
@@ -257,7 +317,7 @@ impl Sqs {
         let mut attributes: BTreeMap<String, String> = [
             ("QueueArn", self.arn(name)),
             ("CreatedTimestamp", entry.created.to_string()),
-            ("LastModifiedTimestamp", entry.created.to_string()),
+            ("LastModifiedTimestamp", entry.modified.to_string()),
             ("ApproximateNumberOfMessages", visible.to_string()),
             ("ApproximateNumberOfMessagesNotVisible", in_flight.to_string()),
             ("ApproximateNumberOfMessagesDelayed", delayed.to_string()),
@@ -447,8 +507,25 @@ fn settable(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
     match attributes.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) if name.starts_with("Fifo") => Err(ApiError::not_implemented("sqs", name)),
-        Some(name) => Err(ApiError::new(400, "InvalidAttributeName", format!("Unknown Attribute {name}."))),
+        Some(name) if name == "ContentBasedDeduplication" || name == "DeduplicationScope" => {
+            Err(ApiError::not_implemented("sqs", name))
+        }
+        Some(name) => Err(unknown_attribute(name)),
     }
+}
+
+fn unknown_attribute(name: &str) -> ApiError {
+    ApiError::new(400, "InvalidAttributeName", format!("Unknown Attribute {name}."))
+}
+
+/// Bytes of a batch's entry that count.
+fn size(entry: &Value) -> usize {
+    let text = |value: &Value, name| value.get(name).and_then(Value::as_str).map_or(0, str::len);
+    let attributes = entry.get("MessageAttributes").and_then(Value::as_object).into_iter().flatten();
+    let attributes = attributes.map(|(name, value)| {
+        name.len() + text(value, "DataType") + text(value, "StringValue") + text(value, "BinaryValue")
+    });
+    text(entry, "MessageBody") + attributes.sum::<usize>()
 }
 
 fn parameter(name: &str, problem: &str) -> ApiError {

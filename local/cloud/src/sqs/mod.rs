@@ -52,7 +52,11 @@ struct Entry {
     arrived: Arc<Notify>,
     /// The attributes as they were set, by name, for GetQueueAttributes.
     attributes: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+    /// Epoch seconds.
     created: i64,
+    modified: i64,
+    purged: Option<Instant>,
 }
 
 /// A message that was handed out in process, in the shape that Lambda gives to a function but for its source.
@@ -105,6 +109,9 @@ impl Sqs {
     }
 
     fn create(&self, name: &str, attributes: BTreeMap<String, String>) -> Result<(), ApiError> {
+        if name.ends_with(".fifo") {
+            return Err(ApiError::not_implemented("sqs", &format!("the FIFO queue {name}")));
+        }
         let wrong = name.is_empty()
             || name.len() > 80
             || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -116,6 +123,7 @@ impl Sqs {
             ));
         }
         let settings = settings(&attributes)?;
+        let now = self.shared.clock.now().timestamp();
         let mut queues = self.lock();
         if let Some(existing) = queues.get(name) {
             return if existing.attributes == attributes {
@@ -129,7 +137,10 @@ impl Sqs {
             queue: Queue::new(settings),
             arrived: Arc::default(),
             attributes,
-            created: self.shared.clock.now().timestamp(),
+            tags: BTreeMap::new(),
+            created: now,
+            modified: now,
+            purged: None,
         };
         queues.insert(name.to_owned(), entry);
         Ok(())

@@ -10,7 +10,7 @@ fn sqs(properties: Value) -> Sqs {
 }
 
 async fn call(sqs: &Sqs, operation: &str, mut body: Value) -> Result<Value, ApiError> {
-    if body.get("QueueUrl").is_none() {
+    if body.get("QueueUrl").is_none() && !matches!(operation, "ListQueues" | "CreateQueue") {
         body["QueueUrl"] = json!(sqs.url("q"));
     }
     sqs.call(operation, &Caller::local_user(), body).await
@@ -201,7 +201,7 @@ async fn refusals_are_named() {
         assert!(error.message.contains(name), "{error}");
     }
     for (operation, body, code) in [
-        ("TagQueue", json!({}), "NotImplemented"),
+        ("AddPermission", json!({}), "NotImplemented"),
         ("SendMessage", json!({"MessageBody": "x", "MessageGroupId": "g"}), "NotImplemented"),
         ("SendMessage", json!({"MessageBody": "x", "QueueUrl": "http://h/0/none"}), "QueueDoesNotExist"),
         ("ReceiveMessage", json!({"MaxNumberOfMessages": 11}), "InvalidParameterValue"),
@@ -242,4 +242,72 @@ async fn receivers_share_messages_and_nobody_gets_one_twice() {
     let all = got.len();
     got.dedup();
     assert_eq!((all, got.len()), (100, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_are_listed_in_pages_and_tagged() {
+    let sqs = sqs(json!({}));
+    for n in 0..5 {
+        call(&sqs, "CreateQueue", json!({"QueueName": format!("p{n}"), "tags": {"n": n.to_string()}})).await.unwrap();
+    }
+    let url = |name: &str| json!(sqs.url(name));
+    let page = async |token: Value| {
+        call(&sqs, "ListQueues", json!({"QueueNamePrefix": "p", "MaxResults": 2, "NextToken": token})).await.unwrap()
+    };
+    let first = page(Value::Null).await;
+    assert_eq!(first["QueueUrls"], json!([url("p0"), url("p1")]));
+    let second = page(first["NextToken"].clone()).await;
+    let last = page(second["NextToken"].clone()).await;
+    assert_eq!((&last["QueueUrls"], last.get("NextToken")), (&json!([url("p4")]), None));
+    let all = call(&sqs, "ListQueues", json!({"QueueNamePrefix": "p"})).await.unwrap();
+    assert_eq!((all["QueueUrls"].as_array().unwrap().len(), all.get("NextToken")), (5, None));
+
+    let queue = url("p1");
+    call(&sqs, "TagQueue", json!({"QueueUrl": queue, "Tags": {"a": "1"}})).await.unwrap();
+    call(&sqs, "UntagQueue", json!({"QueueUrl": queue, "TagKeys": ["n"]})).await.unwrap();
+    let tags = call(&sqs, "ListQueueTags", json!({"QueueUrl": queue})).await.unwrap();
+    assert_eq!(tags, json!({"Tags": {"a": "1"}}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_empties_the_queue_once_a_minute() {
+    let sqs = sqs(json!({}));
+    for _ in 0..3 {
+        sqs.send("q", "x").unwrap();
+    }
+    receive(&sqs).await;
+    call(&sqs, "PurgeQueue", json!({})).await.unwrap();
+    assert_eq!(sqs.counts("q").unwrap(), (0, 0, 0));
+    let again = call(&sqs, "PurgeQueue", json!({})).await.unwrap_err();
+    assert_eq!((again.status, again.code.as_str()), (403, "PurgeQueueInProgress"));
+    pass(61).await;
+    call(&sqs, "PurgeQueue", json!({})).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_are_asked_for_by_name_and_change() {
+    let sqs = sqs(json!({}));
+    let ask = async |names: Value| call(&sqs, "GetQueueAttributes", json!({"AttributeNames": names})).await;
+    let before = ask(json!(["CreatedTimestamp", "LastModifiedTimestamp", "RedrivePolicy"])).await.unwrap();
+    assert_eq!(before["Attributes"].as_object().unwrap().len(), 2, "what was not set is not there");
+    pass(5).await;
+    call(&sqs, "SetQueueAttributes", json!({"Attributes": {"DelaySeconds": "3"}})).await.unwrap();
+    let after = ask(json!(["All"])).await.unwrap();
+    assert_eq!(after["Attributes"]["DelaySeconds"], "3");
+    let seconds = |of: &Value, name: &str| of["Attributes"][name].as_str().unwrap().parse::<i64>().unwrap();
+    assert_eq!(seconds(&after, "CreatedTimestamp"), seconds(&before, "CreatedTimestamp"));
+    assert_eq!(seconds(&after, "LastModifiedTimestamp") - seconds(&before, "LastModifiedTimestamp"), 5);
+    assert_eq!(ask(json!(["Colour"])).await.unwrap_err().code, "InvalidAttributeName");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_cannot_hold_and_fifo_are_refused() {
+    let sqs = sqs(json!({}));
+    let body = "x".repeat(600_000);
+    let entries = json!([{"Id": "a", "MessageBody": body}, {"Id": "b", "MessageBody": body}]);
+    let error = call(&sqs, "SendMessageBatch", json!({"Entries": entries})).await.unwrap_err();
+    assert_eq!(error.code, "BatchRequestTooLong");
+    assert_eq!(sqs.counts("q").unwrap(), (0, 0, 0));
+    let error = call(&sqs, "CreateQueue", json!({"QueueName": "f.fifo"})).await.unwrap_err();
+    assert!(error.code == "NotImplemented" && error.message.contains("FIFO queue f.fifo"), "{error}");
 }

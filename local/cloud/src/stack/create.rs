@@ -20,10 +20,16 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             same("queue URL", &parts.sqs.url(name), &resource.attributes.reference)
         }
         "AWS::SQS::QueuePolicy" => parts.sqs.queue_policy(properties),
-        "AWS::Lambda::Function" => parts.lambda.create_function(name, properties),
+        "AWS::Lambda::Function" => parts.lambda.create_function(name, properties, &parts.sqs),
         "AWS::Lambda::Permission" => parts.lambda.permission(properties),
         "AWS::Lambda::EventInvokeConfig" => parts.lambda.create_event_invoke_config(properties, &parts.sqs),
         "AWS::Lambda::EventSourceMapping" => parts.lambda.create_event_source_mapping(name, properties, &parts.sqs),
+        "AWS::SNS::Topic" => {
+            parts.sns.create_topic(name, properties)?;
+            same("topic ARN", &parts.sns.arn(name), &resource.attributes.reference)
+        }
+        "AWS::SNS::Subscription" => parts.sns.create_subscription(&resource.attributes.reference, properties),
+        "AWS::SNS::TopicPolicy" => parts.sns.topic_policy(properties),
         "AWS::Events::Rule" => parts.bus.create_rule(name, properties),
         "AWS::IAM::Role" => parts.identity.create_role(resource.arn(), properties),
         "AWS::StepFunctions::StateMachine" => {

@@ -1,154 +1,150 @@
-//! Carries out what Task states call: Lambda functions.
+//! Carries out what Task states call: functions, and the services of the stack by optimised and by `aws-sdk:`
+//! integrations.
 //!
-//! Requests and results carry task tokens; nothing of them is logged.
+//! Requests and results carry task tokens; nothing of them is logged. Must never answer for a service that is not
+//! there: a call that the local cloud does not have fails by name, and nothing catches that.
+
+mod functions;
+mod integration;
+mod json;
+mod s3;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::ApiError;
-use crate::lambda::{Invocation, InvocationType, Lambda};
-use crate::stepfunctions::{TaskFailure, TaskResource, TaskRunner};
+use crate::lambda::Lambda;
+use crate::s3::Buckets;
+use crate::service::Service;
+use crate::stepfunctions::{Pattern, TaskFailure, TaskResource, TaskRunner};
+use crate::{ApiError, Caller, sqs};
+use functions::Functions;
+use integration::{Integration, SERVICES, not_here, older_failure, sdk_failure};
+
+/// The name of the sessions in which state machines assume their roles.
+const SESSION: &str = "StepFunctions";
 
 /// The calls of all state machines.
 pub(super) struct Tasks {
-    lambda: Lambda,
+    functions: Functions,
+    s3: Buckets,
+    /// Not owned: among them are services that hold on to the machines whose calls these are.
+    services: OnceLock<BTreeMap<&'static str, Weak<dyn Service>>>,
 }
 
 impl Tasks {
-    pub(super) fn new(lambda: Lambda) -> Self {
-        Self { lambda }
+    pub(super) fn new(lambda: Lambda, s3: Buckets) -> Self {
+        Self { functions: Functions::new(lambda), s3, services: OnceLock::new() }
+    }
+
+    /// Makes the services known, once all of them exist. Until then calls of them fail.
+    pub(super) fn connect(&self, services: &BTreeMap<&'static str, Arc<dyn Service>>) {
+        let weak = services.iter().map(|(name, service)| (*name, Arc::downgrade(service))).collect();
+        // A second time would be the same services.
+        let _ = self.services.set(weak);
+    }
+
+    fn service(&self, name: &str) -> Option<Arc<dyn Service>> {
+        self.services.get()?.get(name)?.upgrade()
     }
 }
 
 #[async_trait]
 impl TaskRunner for Tasks {
-    async fn run(&self, _role_arn: &str, resource: &TaskResource, request: Value) -> Result<Value, TaskFailure> {
+    async fn run(&self, role_arn: &str, resource: &TaskResource, request: Value) -> Result<Value, TaskFailure> {
         if let Some(function) = &resource.function {
-            // The older form: the state's input is the event, the answer is the result.
-            let invocation = invoke(&self.lambda, function, InvocationType::RequestResponse, &request).await?;
-            return Ok(parsed(&invocation.payload));
+            return self.functions.by_arn(function, &request).await;
         }
-        match (resource.service.as_str(), resource.action.as_str()) {
-            ("lambda", "invoke") => self.lambda_invoke(request).await,
-            (service, action) => Err(TaskFailure {
-                error: "States.TaskFailed".into(),
-                cause: Some(format!("{service}:{action} is not implemented by the local cloud ({})", resource.arn)),
-            }),
+        let (service, action) = (resource.service.as_str(), resource.action.as_str());
+        if matches!(resource.pattern, Pattern::Sync | Pattern::Sync2) {
+            return Err(not_here(&resource.arn));
+        }
+        let caller = Caller::assumed(role_arn, SESSION);
+        match service.strip_prefix("aws-sdk:") {
+            Some("s3") => s3::call(&self.s3, action, &request, s3::Bodies::Json).await,
+            Some("lambda") => self.functions.sdk(action, &request).await,
+            Some(name) => match SERVICES.iter().find(|known| known.sdk == name) {
+                Some(integration) => self.sdk(integration, action, &caller, &request).await,
+                None => Err(not_here(&resource.arn)),
+            },
+            // The reader and the writer of a distributed Map.
+            None if service == "s3" => s3::call(&self.s3, action, &request, s3::Bodies::Plain).await,
+            None if (service, action) == ("lambda", "invoke") => self.functions.invoke(request).await,
+            None => {
+                let known = SERVICES.iter().find(|known| known.optimised.0 == service);
+                match known.filter(|known| known.optimised.1.contains(&action)) {
+                    Some(integration) => self.optimised(integration, action, &caller, &request).await,
+                    None => Err(not_here(&resource.arn)),
+                }
+            }
         }
     }
 }
 
 impl Tasks {
-    async fn lambda_invoke(&self, request: Value) -> Result<Value, TaskFailure> {
-        let mut request = match request {
-            Value::Object(request) => request,
-            _ => Map::new(),
-        };
-        let Some(Value::String(function)) = request.remove("FunctionName") else {
-            return Err(invalid("FunctionName is missing or is not text"));
-        };
-        let function = match request.remove("Qualifier") {
-            Some(Value::String(qualifier)) => format!("{function}:{qualifier}"),
-            _ => function,
-        };
-        let kind = match request.remove("InvocationType").as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
-            None | Some("RequestResponse") => InvocationType::RequestResponse,
-            Some("Event") => InvocationType::Event,
-            Some("DryRun") => InvocationType::DryRun,
-            Some(other) => return Err(invalid(&format!("InvocationType {other:?} does not exist"))),
-        };
-        let payload = request.remove("Payload").unwrap_or_else(|| json!({}));
-        if let Some(name) = request.keys().next() {
-            return Err(invalid(&format!("{name} is not implemented by the local cloud")));
+    async fn sdk(
+        &self,
+        integration: &Integration,
+        action: &str,
+        caller: &Caller,
+        request: &Value,
+    ) -> Result<Value, TaskFailure> {
+        let answer = self.call(integration, action, caller, request).await?;
+        let answer = answer.map_err(|error| sdk_failure(integration.prefix, integration.modelled, &error))?;
+        Ok(json::answer(integration, answer))
+    }
+
+    async fn optimised(
+        &self,
+        integration: &Integration,
+        action: &str,
+        caller: &Caller,
+        request: &Value,
+    ) -> Result<Value, TaskFailure> {
+        let failed = |error: &ApiError, code: &str| older_failure(integration.older, integration.modelled, error, code);
+        if action == "sendMessage" && request.get("MessageBody").is_none_or(Value::is_null) {
+            let text = "The request must contain the parameter MessageBody.";
+            let code = "MissingParameter";
+            return Err(failed(&ApiError::new(400, code, text), code));
         }
-        let invocation = invoke(&self.lambda, &function, kind, &payload).await?;
-        Ok(response(&invocation))
+        let answer = self.call(integration, action, caller, request).await?;
+        let answer = answer.map_err(|error| {
+            let code = match integration.service {
+                "sqs" => sqs::query_error(&error.code),
+                _ => error.code.clone(),
+            };
+            failed(&error, &code)
+        })?;
+        // Entries that the bus refused fail the whole task, as recorded.
+        if action == "putEvents" && answer.get("FailedEntryCount").is_some_and(|count| *count != json!(0)) {
+            let cause = json!({ "Entries": answer["Entries"], "FailedEntryCount": answer["FailedEntryCount"] });
+            return Err(TaskFailure { error: "EventBridge.FailedEntry".into(), cause: Some(cause.to_string()) });
+        }
+        Ok(json::optimised(answer))
     }
-}
 
-/// Invokes, and turns both kinds of failure into what a state sees: the service's refusal, and the function's error.
-async fn invoke(
-    lambda: &Lambda,
-    function: &str,
-    kind: InvocationType,
-    payload: &Value,
-) -> Result<Invocation, TaskFailure> {
-    let invocation = lambda.invoke(function, kind, Bytes::from(payload.to_string())).await.map_err(refused)?;
-    if invocation.function_error.is_none() {
-        return Ok(invocation);
+    /// The outer error: there is no such service or operation here. The inner one: the service refused.
+    async fn call(
+        &self,
+        integration: &Integration,
+        action: &str,
+        caller: &Caller,
+        request: &Value,
+    ) -> Result<Result<Value, ApiError>, TaskFailure> {
+        let operation = json::upper(action);
+        let Some(service) = self.service(integration.service) else {
+            return Err(not_here(&format!("{}: {operation}", integration.service)));
+        };
+        match service.call(&operation, caller, json::request(integration, request)).await {
+            Err(error) if error.code == "NotImplemented" => {
+                Err(TaskFailure { error: "States.Runtime".into(), cause: Some(error.message) })
+            }
+            ended => Ok(ended),
+        }
     }
-    let error = parsed(&invocation.payload);
-    let name = error.get("errorType").and_then(Value::as_str).unwrap_or("Lambda.Unknown");
-    Err(TaskFailure { error: name.to_owned(), cause: Some(String::from_utf8_lossy(&invocation.payload).into_owned()) })
-}
-
-/// What the optimised integration returns for `lambda:invoke`.
-fn response(invocation: &Invocation) -> Value {
-    let headers = json!({
-        "Content-Type": "application/json",
-        "X-Amz-Executed-Version": "$LATEST",
-        "x-amzn-RequestId": invocation.request_id,
-    });
-    let lists: Map<String, Value> =
-        headers.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), json!([value]))).collect();
-    let mut response = json!({
-        "ExecutedVersion": "$LATEST",
-        "SdkHttpMetadata": {
-            "AllHttpHeaders": lists,
-            "HttpHeaders": headers,
-            "HttpStatusCode": invocation.status,
-        },
-        "SdkResponseMetadata": {"RequestId": invocation.request_id},
-        "StatusCode": invocation.status,
-    });
-    if !invocation.payload.is_empty() {
-        response["Payload"] = parsed(&invocation.payload);
-    }
-    response
-}
-
-fn parsed(payload: &Bytes) -> Value {
-    // A function that writes something else than JSON is shown as text, as the integration does.
-    serde_json::from_slice(payload).unwrap_or_else(|_| json!(String::from_utf8_lossy(payload)))
-}
-
-fn refused(error: ApiError) -> TaskFailure {
-    TaskFailure {
-        error: format!("Lambda.{}", error.code),
-        cause: Some(format!("{} (Service: Lambda, Status Code: {})", error.message, error.status)),
-    }
-}
-
-fn invalid(problem: &str) -> TaskFailure {
-    TaskFailure { error: "States.Runtime".into(), cause: Some(format!("lambda:invoke: {problem}")) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_result_of_lambda_invoke_has_the_shape_of_aws() {
-        let invocation = Invocation {
-            status: 200,
-            function_error: None,
-            payload: Bytes::from_static(b"{\"a\":1}"),
-            request_id: "r-1".into(),
-            log: Vec::new(),
-        };
-        let result = response(&invocation);
-        assert_eq!(result["Payload"], json!({"a": 1}));
-        assert_eq!(result["ExecutedVersion"], "$LATEST");
-        assert_eq!(result["StatusCode"], 200);
-        assert_eq!(result["SdkResponseMetadata"]["RequestId"], "r-1");
-        assert_eq!(result["SdkHttpMetadata"]["AllHttpHeaders"]["x-amzn-RequestId"], json!(["r-1"]));
-    }
-
-    #[test]
-    fn a_refusal_of_the_service_is_named_after_it() {
-        let failure = refused(ApiError::new(429, "TooManyRequestsException", "Rate Exceeded."));
-        assert_eq!(failure.error, "Lambda.TooManyRequestsException");
-        assert_eq!(failure.cause.as_deref(), Some("Rate Exceeded. (Service: Lambda, Status Code: 429)"));
-    }
-}
+mod tests;

@@ -114,6 +114,7 @@ impl Resource {
     pub fn name(&self) -> &str {
         let attribute = match self.kind.as_str() {
             "AWS::SQS::Queue" => "QueueName",
+            "AWS::SNS::Topic" => "TopicName",
             "AWS::StepFunctions::StateMachine" => "Name",
             _ => return &self.attributes.reference,
         };

@@ -7,11 +7,12 @@ mod echo;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud::ApiError;
 use cloud::identity::Identity;
 use cloud::lambda::{Config, Invocation, InvocationType, Lambda};
+use cloud::service::Service as _;
 use cloud::sqs::Sqs;
 use cloud::trace::{Trace, What};
+use cloud::{ApiError, Caller};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
@@ -49,7 +50,7 @@ impl Host {
     fn create(&self, name: &str, mut properties: Value) {
         properties["Code"] = json!("../target/lambda/echo");
         properties["Role"] = json!(ROLE);
-        self.lambda.create_function(name, &properties).unwrap();
+        self.lambda.create_function(name, &properties, &self.sqs).unwrap();
     }
 
     async fn invoke(&self, event: Value) -> Result<Invocation, ApiError> {
@@ -228,7 +229,7 @@ async fn payload_limits_and_requests_that_are_refused() {
         (json!({"Code": {"S3Bucket": "b"}, "Role": ROLE}), "Code"),
         (json!({"Code": "x", "Role": ROLE, "Environment": {"Variables": {"AWS_REGION": "x"}}}), "AWS_REGION"),
     ] {
-        let error = host.lambda.create_function("other", &properties).unwrap_err();
+        let error = host.lambda.create_function("other", &properties, &host.sqs).unwrap_err();
         assert!(error.message.contains(name), "{error}");
     }
 }
@@ -461,4 +462,26 @@ async fn destinations_are_told_what_became_of_an_event() {
         let error = host.lambda.create_event_invoke_config(&config, &host.sqs).unwrap_err();
         assert!(error.message.contains(named), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_given_up_goes_to_the_functions_dead_letter_queue() {
+    let host = Host::new();
+    host.sqs.create_queue("dead", &json!({})).unwrap();
+    host.create("echo", json!({"DeadLetterConfig": {"TargetArn": host.sqs.arn("dead")}}));
+    host.lambda.set_retry_pauses([Duration::ZERO; 2]);
+    let mut trace = host.trace.subscribe();
+    let event = json!({"do": "fail", "text": "not today"});
+    host.lambda.invoke("echo", InvocationType::Event, Bytes::from(event.to_string())).await.unwrap();
+    until(&mut trace, |what| matches!(what, What::MessageSent { .. }).then_some(())).await;
+    let body = json!({"QueueUrl": host.sqs.url("dead"), "MessageAttributeNames": ["All"]});
+    let received = host.sqs.call("ReceiveMessage", &Caller::local_user(), body).await.unwrap();
+    let message = &received["Messages"][0];
+    assert_eq!(serde_json::from_str::<Value>(message["Body"].as_str().unwrap()).unwrap(), event);
+    let attribute = |name: &str| message["MessageAttributes"][name]["StringValue"].as_str().unwrap().to_owned();
+    assert_eq!((attribute("ErrorCode"), attribute("ErrorMessage")), ("200".into(), "not today".into()));
+    assert!(!attribute("RequestID").is_empty());
+    let topic = json!({"Code": "x", "Role": ROLE, "DeadLetterConfig": {"TargetArn": "arn:aws:sns:r:0:t"}});
+    let error = host.lambda.create_function("other", &topic, &host.sqs).unwrap_err();
+    assert!(error.message.contains("arn:aws:sns:r:0:t"), "{error}");
 }

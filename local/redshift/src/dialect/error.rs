@@ -179,6 +179,12 @@ fn block(error: &ServerError, message: &str, query: i64) -> Option<String> {
     Some(details(title, code, &context, query, location))
 }
 
+/// A failure on the compute nodes, with the block that they add below the message.
+#[must_use]
+pub fn compute_error(title: &str, code: &str, context: &str, query: i64) -> String {
+    format!("ERROR: {title}{}", details(title, code, context, query, None))
+}
+
 /// A line whose content no source gives is left out.
 fn details(title: &str, code: &str, context: &str, query: i64, location: Option<&str>) -> String {
     let rule = "  -----------------------------------------------";

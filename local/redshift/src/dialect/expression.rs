@@ -3,7 +3,7 @@
 //! Must never move a node out of the bracket it stands in.
 
 use super::token::{self, Node, Shape};
-use super::{Context, Error, function, query, refusal, types};
+use super::{Context, Error, function, navigation, query, refusal, types};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -20,12 +20,24 @@ pub(super) struct Scope<'a> {
     pub lateral: RefCell<BTreeSet<String>>,
     /// Names of common tables seen so far.
     pub common: RefCell<BTreeSet<String>>,
+    /// Qualified names that stay for the server to find.
+    pub paths: RefCell<BTreeSet<Vec<String>>>,
+    /// Aliases of unnested SUPER arrays.
+    pub unnested: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Scope<'a> {
     /// A scope outside procedures.
     pub fn new(context: &'a Context) -> Self {
-        Self { context, body: false, clock: false, lateral: RefCell::default(), common: RefCell::default() }
+        Self {
+            context,
+            body: false,
+            clock: false,
+            lateral: RefCell::default(),
+            common: RefCell::default(),
+            paths: RefCell::default(),
+            unnested: RefCell::default(),
+        }
     }
 
     /// A scope in a procedure's body.
@@ -66,6 +78,15 @@ pub(super) fn level(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Erro
             index += navigate(nodes, &source[index..]);
             continue;
         }
+        let relation = before.is_some_and(|node| node.is_any(RELATION_FOLLOWS) || node.is_symbol("::"));
+        if !qualified
+            && !relation
+            && let Some((made, taken)) = navigation::rewrite(&source, index, scope)
+        {
+            nodes.push(made);
+            index += taken;
+            continue;
+        }
         if !qualified {
             refusal::expression(node, before, rest)?;
         }
@@ -77,6 +98,7 @@ pub(super) fn level(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Erro
             index += 1;
         }
     }
+    navigation::literals(nodes, scope);
     Ok(())
 }
 
@@ -124,6 +146,13 @@ fn navigate(done: &mut Vec<Node>, rest: &[Node]) -> usize {
     let mut start = done.len().saturating_sub(1);
     while start >= 2 && done[start].is_name() && done[start - 1].is_symbol(".") && done[start - 2].is_name() {
         start -= 2;
+    }
+    // The brackets of a call belong to its name.
+    if start >= 1 && done[start].is_group() && done[start].lead.is_empty() && done[start - 1].is_name() {
+        start -= 1;
+        while start >= 2 && done[start - 1].is_symbol(".") && done[start - 2].is_name() {
+            start -= 2;
+        }
     }
     let lead = done.get_mut(start).map(|first| std::mem::take(&mut first.lead)).unwrap_or_default();
     let mut text = token::render(&done.split_off(start));

@@ -20,6 +20,7 @@ mod dynamic;
 mod error;
 mod expression;
 mod function;
+mod navigation;
 mod pivot;
 mod prelude;
 mod procedure;
@@ -29,13 +30,15 @@ mod refusal;
 mod statement;
 mod table;
 mod token;
+pub mod transfer;
 mod types;
+mod unnest;
 mod utility;
 
 use std::collections::BTreeSet;
 
 pub use bind::{Bound, Marker, Value, bind};
-pub use error::{Error, ServerError, error_text};
+pub use error::{Error, ServerError, compute_error, error_text};
 pub use prelude::{SCHEMA, prelude};
 
 /// What the statement is, as far as the Data API and the transaction logic care.
@@ -59,9 +62,9 @@ pub enum Kind {
     Rollback,
     /// TRUNCATE: Redshift commits the open transaction with it.
     Truncate,
-    /// COPY (refused for now, so never in a [`Translation`]).
+    /// COPY: nothing for PostgreSQL, everything in [`Translation::transfer`].
     Copy,
-    /// UNLOAD (refused for now, so never in a [`Translation`]).
+    /// UNLOAD: the statement is its query, the rest is in [`Translation::transfer`].
     Unload,
     /// SET, SHOW, ANALYZE, VACUUM, EXPLAIN, LOCK, PREPARE, DECLARE, FETCH and the like.
     Utility,
@@ -76,14 +79,22 @@ pub struct Context {
     pub case_sensitive_identifiers: bool,
     /// Select-list aliases to expand where a later item of the list uses them.
     pub inline_aliases: BTreeSet<String>,
+    /// Names that are SUPER columns where they stand at this place of a path: `(items, 1)` for `t.items.name`.
+    pub super_columns: BTreeSet<(String, usize)>,
 }
 
 impl Context {
-    /// What to do when PostgreSQL refuses a command with 42703 (undefined column), which comes before anything has run
-    /// (in a block put a savepoint before a command with [`Command::lateral_aliases`]): the context to translate the
-    /// statement with again, or `None` when the error stands.
+    /// What to do when PostgreSQL refuses a command with 42703 (undefined column) or 42P01 (undefined table), which comes
+    /// before anything has run (in a block put a savepoint before a command that [`Command::may_read_otherwise`]): the
+    /// context to translate the statement with again, or `None` when the error stands.
     #[must_use]
     pub fn with_alias(&self, command: &Command, error: &ServerError) -> Option<Self> {
+        if error.code == "42P01" {
+            let table = error.message.split("FROM-clause entry for table \"").nth(1)?.strip_suffix('"')?;
+            let column = navigation::column_of(&command.paths, table)?;
+            let mut context = self.clone();
+            return context.super_columns.insert(column).then_some(context);
+        }
         if error.code != "42703" {
             return None;
         }
@@ -98,7 +109,7 @@ impl Context {
 }
 
 /// One Redshift statement as PostgreSQL statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
     /// What the statement is.
     pub kind: Kind,
@@ -116,6 +127,8 @@ pub struct Translation {
     pub in_block: bool,
     /// The open transaction is to be committed when the statement has ended well, and the block goes on (TRUNCATE).
     pub commits: bool,
+    /// What a COPY or UNLOAD says, for the crate’s module `transfer` to run.
+    pub transfer: Option<transfer::Transfer>,
 }
 
 /// One PostgreSQL statement.
@@ -126,6 +139,16 @@ pub struct Command {
     /// Select-list aliases that a later item of the same list uses. Redshift lets a column of that name win and takes
     /// the alias otherwise; only the server knows the columns. See [`Context::with_alias`].
     pub lateral_aliases: BTreeSet<String>,
+    /// Qualified names that may turn out to be paths into a SUPER column.
+    pub paths: BTreeSet<Vec<String>>,
+}
+
+impl Command {
+    /// The server may refuse this text and take another one for the same statement.
+    #[must_use]
+    pub fn may_read_otherwise(&self) -> bool {
+        !self.lateral_aliases.is_empty() || !self.paths.is_empty()
+    }
 }
 
 /// Translates one Redshift statement (a trailing `;` is fine, a second statement is an error).

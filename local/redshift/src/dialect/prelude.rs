@@ -12,6 +12,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../prelude/4_json.sql"),
     include_str!("../prelude/5_aggregates.sql"),
     include_str!("../prelude/6_types.sql"),
+    include_str!("../prelude/7_transfers.sql"),
 ];
 
 /// The prelude as SQL scripts, in order. Each is sent as one simple query (several statements) by a superuser connected

@@ -20,7 +20,7 @@ pub(super) fn rewrite(nodes: &mut Vec<Node>, list: usize, distinct: bool, scope:
     if start("into").is_some() {
         return Err(Error::unable("QUALIFY in SELECT … INTO"));
     }
-    let from_at = start("from").ok_or_else(|| Error::near("qualify"))?;
+    let from_at = start("from").filter(|from_at| *from_at < at).ok_or_else(|| Error::near("qualify"))?;
     let from_end = found.iter().map(|(_, at)| *at).filter(|end| *end > from_at).min().unwrap_or(at);
     let sources = &nodes[from_at + 1..from_end];
 

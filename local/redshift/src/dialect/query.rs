@@ -6,7 +6,7 @@
 use super::dynamic::VALUE;
 use super::expression::{self, Scope};
 use super::token::{Node, Shape, render, split, within_limit};
-use super::{Error, pivot, qualify, refusal};
+use super::{Error, navigation, pivot, qualify, refusal, unnest};
 
 /// Rewrites a query (with its WITH list, if any) and everything in it.
 pub(super) fn rewrite(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
@@ -206,10 +206,11 @@ fn select(nodes: &mut Vec<Node>, scope: &Scope<'_>, operand: bool) -> Result<(),
         let end = clauses(nodes).iter().map(|(_, at)| *at).filter(|end| *end > at).min().unwrap_or(nodes.len());
         let rest = nodes.split_off(end);
         let mut from = nodes.split_off(at + 1);
-        relations(&mut from)?;
+        relations(&mut from, scope)?;
         nodes.append(&mut from);
         nodes.extend(rest);
     }
+    item_names(nodes, list, scope);
     if clauses(nodes).iter().any(|(clause, _)| *clause == "qualify") {
         qualify::rewrite(nodes, list, distinct.is_some(), scope)?;
     }
@@ -343,6 +344,25 @@ fn truth_tests(list: &[Node]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Items that are paths into SUPER are named after their last member.
+fn item_names(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) {
+    let end = list_end(nodes).max(list);
+    let items: Vec<Vec<Node>> = split(&nodes[list..end], ",").iter().map(|item| item.to_vec()).collect();
+    let named: Vec<Option<String>> = items.iter().map(|item| navigation::item_name(item, scope)).collect();
+    if named.iter().all(Option::is_none) {
+        return;
+    }
+    let mut made: Vec<Node> = Vec::new();
+    for (index, (item, name)) in items.into_iter().zip(named).enumerate() {
+        if index > 0 {
+            made.push(Node::symbol(","));
+        }
+        made.extend(item);
+        made.extend(name.map(|name| Node::made(format!("as \"{}\"", name.replace('"', "\"\"")))));
+    }
+    nodes.splice(list..end, made);
+}
+
 /// Finds aliases used by later items of the list, and expands those the context asks for.
 fn aliases(nodes: &mut Vec<Node>, list: usize, scope: &Scope<'_>) -> Result<(), Error> {
     if scope.body {
@@ -441,7 +461,8 @@ pub(super) const NO_RELATION_ALIAS: &[&str] = &[
 ];
 
 /// A FROM list: aliases for subqueries without one, and what Redshift does not take as a relation.
-pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
+pub(super) fn relations(nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<(), Error> {
+    unnest::rewrite(nodes, scope);
     pivot::rewrite(nodes)?;
     let mut index = 0;
     let mut expected = true;
@@ -472,7 +493,7 @@ pub(super) fn relations(nodes: &mut Vec<Node>) -> Result<(), Error> {
                 }
             } else {
                 let mut body = std::mem::take(&mut nodes[index].body);
-                relations(&mut body)?;
+                relations(&mut body, scope)?;
                 nodes[index].body = body;
             }
         }

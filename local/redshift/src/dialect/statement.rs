@@ -3,6 +3,7 @@
 
 use super::expression::{self, Scope};
 use super::token::{self, Node, Shape, Tree};
+use super::transfer::{self, Transfer};
 use super::{Command, Context, Error, Kind, Translation, procedure, query, refusal, table, utility};
 
 /// Longest name PostgreSQL keeps; Redshift keeps 127 bytes. A longer one would be cut and could meet another.
@@ -68,16 +69,23 @@ pub(super) fn translate(sql: &str, context: &Context) -> Result<Translation, Err
         return Ok(finish(Draft::new(Kind::Empty), None, &scope));
     }
     names(&mut tree.nodes, context)?;
+    if let Some(made) = transfer(&tree.nodes, context)? {
+        return Ok(made);
+    }
     let draft = rewrite(&mut tree.nodes, &scope)?;
     Ok(finish(draft, Some(tree), &scope))
 }
 
 fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
     let aliases = scope.lateral.take();
-    let mut statements: Vec<Command> =
-        draft.first.into_iter().map(|sql| Command { sql, lateral_aliases: Default::default() }).collect();
+    let paths = scope.paths.take();
+    let mut statements: Vec<Command> = draft
+        .first
+        .into_iter()
+        .map(|sql| Command { sql, lateral_aliases: Default::default(), paths: Default::default() })
+        .collect();
     if let Some(tree) = tree {
-        statements.push(Command { sql: tree.render(), lateral_aliases: aliases });
+        statements.push(Command { sql: tree.render(), lateral_aliases: aliases, paths });
     }
     Translation {
         kind: draft.kind,
@@ -86,6 +94,32 @@ fn finish(draft: Draft, tree: Option<Tree>, scope: &Scope<'_>) -> Translation {
         returns_rows: draft.returns_rows,
         in_block: draft.in_block,
         commits: draft.commits,
+        transfer: None,
+    }
+}
+
+/// COPY and UNLOAD, which PostgreSQL cannot run. Inside procedures they stay refused.
+fn transfer(nodes: &[Node], context: &Context) -> Result<Option<Translation>, Error> {
+    let scope = Scope::new(context);
+    match nodes.first().map(Node::lower).as_deref() {
+        Some("copy") => {
+            let copy = transfer::copy(nodes)?;
+            let mut made = finish(Draft::new(Kind::Copy).on(copy.table.clone()), None, &scope);
+            made.transfer = Some(Transfer::Copy(Box::new(copy)));
+            Ok(Some(made))
+        }
+        Some("unload") => {
+            let (query, unload) = transfer::unload(nodes)?;
+            let mut made = translate(&query, context)?;
+            if made.kind != Kind::Select || made.statements.len() != 1 {
+                return Err(Error::refused("UNLOAD takes a SELECT query"));
+            }
+            made.kind = Kind::Unload;
+            made.returns_rows = false;
+            made.transfer = Some(Transfer::Unload(Box::new(unload)));
+            Ok(Some(made))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -214,7 +248,7 @@ fn write(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> Result<Draft, 
         return Err(Error::near(&nodes.get(at + taken).map(|node| node.text.clone()).unwrap_or_default()));
     }
     let mut rest = nodes.split_off(at + taken);
-    query::relations(&mut rest)?;
+    query::relations(&mut rest, scope)?;
     expression::rewrite(&mut rest, scope)?;
     nodes.append(&mut rest);
     Ok(Draft::new(Kind::Dml).on(target))

@@ -66,9 +66,8 @@ pub(super) fn rewrite(word: &str, nodes: &mut Vec<Node>, scope: &Scope<'_>) -> R
         "rollback" | "abort" if nodes.iter().any(|node| node.is("to")) => Err(no_command("rollback to savepoint")),
         "rollback" | "abort" => ended(nodes).map(|()| Draft::new(Kind::Rollback)),
         "truncate" => truncate(nodes),
-        "copy" if nodes.iter().any(|node| node.is_any(&["stdin", "stdout", "program"])) => Err(Error::near("copy")),
-        "copy" => Err(Error::unable("COPY")),
-        "unload" => Err(Error::unable("UNLOAD")),
+        // Outside procedures they do not come here.
+        "copy" | "unload" => Err(Error::unable(&format!("{} in a stored procedure", word.to_uppercase()))),
         "set" => set(nodes),
         "reset" => reset(nodes),
         "show" => show(nodes),

@@ -83,6 +83,21 @@ create function redshift_catalog.can_json_parse(x text) returns boolean immutabl
 create function redshift_catalog.json_parse(x text) returns jsonb immutable
     return redshift_catalog.json_or_null(x, false)::jsonb;
 
+-- Unnesting in FROM: an array's values, the same with their index from 0, an object's values with their names. What is no
+-- array or object has none.
+create function redshift_catalog.super_values(x jsonb) returns setof jsonb immutable
+begin atomic
+    select jsonb_array_elements(case when jsonb_typeof(x) = 'array' then x else '[]' end);
+end;
+create function redshift_catalog.super_items(x jsonb) returns table (item jsonb, place bigint) immutable
+begin atomic
+    select e, n - 1 from jsonb_array_elements(case when jsonb_typeof(x) = 'array' then x else '[]' end) with ordinality as a(e, n);
+end;
+create function redshift_catalog.super_members(x jsonb) returns table (item jsonb, name varchar) immutable
+begin atomic
+    select v, k::varchar from jsonb_each(case when jsonb_typeof(x) = 'object' then x else '{}' end) as o(k, v);
+end;
+
 -- Compact text, as Redshift prints SUPER.
 create function redshift_catalog.json_serialize(x jsonb) returns text language plpgsql immutable strict as $$
 begin

@@ -80,6 +80,30 @@ create function redshift_catalog.super_varchar(x jsonb) returns varchar immutabl
 create cast (jsonb as text) with function redshift_catalog.super_text(jsonb);
 create cast (jsonb as varchar) with function redshift_catalog.super_varchar(jsonb);
 
+-- SUPER to other types: what does not fit is NULL (guide, "Lax semantics").
+do $do$
+declare
+    kind record;
+begin
+    for kind in select * from (values
+        ('int2', -32768::numeric, 32767::numeric), ('int4', -2147483648, 2147483647),
+        ('int8', -9223372036854775808, 9223372036854775807), ('numeric', null, null), ('float4', null, null),
+        ('float8', null, null)) as kinds(name, least, most) loop
+        execute format($f$
+            create function redshift_catalog.super_%1$s(x jsonb) returns %1$s immutable
+                return case when jsonb_typeof(x) = 'number' and coalesce((x #>> '{}')::numeric between %2$s and %3$s, true)
+                    then (x #>> '{}')::numeric::%1$s end;
+            update pg_cast set castfunc = 'redshift_catalog.super_%1$s(jsonb)'::regprocedure
+                where castsource = 'jsonb'::regtype and casttarget = '%1$s'::regtype;
+            $f$, kind.name, coalesce(kind.least::text, 'null'), coalesce(kind.most::text, 'null'));
+    end loop;
+end
+$do$;
+create function redshift_catalog.super_bool(x jsonb) returns boolean immutable
+    return case when jsonb_typeof(x) = 'boolean' then (x #>> '{}')::boolean end;
+update pg_cast set castfunc = 'redshift_catalog.super_bool(jsonb)'::regprocedure
+    where castsource = 'jsonb'::regtype and casttarget = 'bool'::regtype;
+
 -- Trailing blanks do not count in comparisons of VARCHAR. The functions are inlined, so that joins still hash.
 do $do$
 declare

@@ -4,10 +4,18 @@
 
 mod batches;
 mod cancel;
+mod copy;
 mod lists;
+mod logins;
+mod metadata;
 mod model;
+mod objects;
+mod polling;
+mod rates;
 mod results;
 mod rules;
 mod sessions;
 mod setting;
 mod statements;
+mod super_values;
+mod unload;

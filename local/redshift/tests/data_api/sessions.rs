@@ -173,3 +173,81 @@ async fn a_session_whose_backend_died_is_over() {
         Err(error) => assert_eq!(error.message, "Session is not available"),
     }
 }
+
+fn listed(answer: &Value) -> Vec<&Value> {
+    answer["Sessions"].as_array().unwrap().iter().map(|s| &s["SessionId"]).collect()
+}
+
+#[tokio::test]
+async fn sessions_are_listed_with_their_state() {
+    let s = Setting::new().await;
+    let (one, two) = (open(&s, "select 1", 60).await, open(&s, "select 1", 3600).await);
+    let hold = s.api.faults().hold("held");
+    let body = json!({"Sql": "select 1", "SessionId": two, "StatementName": "held"});
+    let running = s.call("ExecuteStatement", body).await.unwrap()["Id"].clone();
+    let answer = s.call("ListSessions", json!({})).await.unwrap();
+    // The newest first.
+    assert_eq!(listed(&answer), [&two, &one]);
+    let (busy, free) = (&answer["Sessions"][0], &answer["Sessions"][1]);
+    assert_eq!((&busy["Status"], &busy["CurrentStatementId"]), (&json!("BUSY"), &running));
+    assert_eq!((&free["Status"], free.get("CurrentStatementId")), (&json!("AVAILABLE"), None));
+    assert_eq!(free["SessionTtl"].as_f64().unwrap() - free["UpdatedAt"].as_f64().unwrap(), 60.0);
+    assert_eq!(busy["SessionTtl"].as_f64().unwrap() - busy["CreatedAt"].as_f64().unwrap(), 86_400.0);
+    assert_eq!((&free["ClusterIdentifier"], &free["Database"]), (&json!("c"), &json!(s.database)));
+    assert_eq!((&free["DbUser"], &free["SessionAliveSeconds"]), (&json!("IAMR:submitter"), &json!(60)));
+    hold.release();
+    s.ended(running.as_str().unwrap()).await;
+    s.pass(Duration::seconds(60));
+    for (body, expected) in [
+        (json!({}), vec![&two]),
+        (json!({"Status": "AVAILABLE"}), vec![&two]),
+        (json!({"Status": "BUSY"}), vec![]),
+        (json!({"Status": "CLOSED"}), vec![&one]),
+        // By its id a session is shown whatever its state.
+        (json!({"SessionId": one}), vec![&one]),
+        (json!({"SessionId": "00000000-0000-0000-0000-000000000000"}), vec![]),
+        (json!({"ClusterIdentifier": "c", "Database": s.database}), vec![&two]),
+        (json!({"Database": "other"}), vec![]),
+        (json!({"WorkgroupName": "wg-1"}), vec![]),
+    ] {
+        assert_eq!(listed(&s.call("ListSessions", body.clone()).await.unwrap()), expected, "{body}");
+    }
+    for (member, value) in
+        [("Status", "BUSY"), ("ClusterIdentifier", "c"), ("WorkgroupName", "wg-1"), ("Database", "dev")]
+    {
+        let mut body = json!({ "SessionId": one });
+        body[member] = json!(value);
+        let error = s.call("ListSessions", body).await.unwrap_err();
+        assert!(error.code == "ValidationException" && error.message.contains(member), "{error}");
+    }
+    // What was created more than a day ago is no longer listed.
+    s.pass(Duration::hours(24));
+    assert_eq!(listed(&s.call("ListSessions", json!({"Status": "CLOSED"})).await.unwrap()), Vec::<&Value>::new());
+}
+
+#[tokio::test]
+async fn sessions_are_the_roles_and_come_in_pages() {
+    let s = Setting::new().await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.insert(0, open(&s, "select 1", 60).await);
+    }
+    let two = caller("submitter", "two");
+    for (who, role_level, count) in [
+        (&two, json!(null), 3),
+        (&two, json!(true), 3),
+        (&two, json!(false), 0),
+        (&caller("submitter", "one"), json!(false), 3),
+        (&caller("other", "one"), json!(null), 0),
+    ] {
+        let answer = s.call_as(who, "ListSessions", json!({ "RoleLevel": role_level })).await.unwrap();
+        assert_eq!(listed(&answer).len(), count, "{} {role_level}", who.arn);
+    }
+    let first = s.call("ListSessions", json!({"MaxResults": 2})).await.unwrap();
+    assert_eq!(listed(&first), [&opened[0], &opened[1]]);
+    let second = s.call("ListSessions", json!({"MaxResults": 2, "NextToken": first["NextToken"]})).await.unwrap();
+    assert_eq!((listed(&second), second.get("NextToken")), (vec![&opened[2]], None));
+    for body in [json!({"MaxResults": 101}), json!({"NextToken": "x"}), json!({"Status": "OPEN"})] {
+        assert_eq!(s.call("ListSessions", body).await.unwrap_err().code, "ValidationException");
+    }
+}

@@ -1,9 +1,11 @@
 //! One database server for all tests of this file, a database and a Data API for each test.
 
 use crate::model;
+use crate::objects::Objects;
 use chrono::{DateTime, Duration, Utc};
+use redshift::object::ObjectStore;
 use redshift::postgres::Server;
-use redshift::{ApiError, Caller, Config, DataApi, Limits, Target};
+use redshift::{ApiError, Caller, Config, DataApi, Limits, Logins, Target};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,16 +39,31 @@ impl Setting {
         Self::with_workgroup(limits, Some("serverless")).await
     }
 
+    pub async fn with_logins(logins: Logins) -> Self {
+        Self::configured(Some("serverless"), |config| config.logins = logins).await
+    }
+
+    /// With an S3 of its own that has the buckets `data` and `out`.
+    pub async fn with_objects() -> (Self, Arc<Objects>) {
+        let objects = Arc::new(Objects::default());
+        let given: Arc<dyn ObjectStore> = objects.clone();
+        (Self::configured(Some("serverless"), |config| config.objects = Some(given)).await, objects)
+    }
+
     /// The workgroup with another database, or with one of the same name as the cluster's.
     pub async fn with_workgroup(limits: Limits, workgroup_database: Option<&str>) -> Self {
+        Self::configured(workgroup_database, |config| config.limits = limits).await
+    }
+
+    /// With any other change of the configuration.
+    async fn configured(workgroup_database: Option<&str>, change: impl FnOnce(&mut Config)) -> Self {
         let server =
             SERVER.get_or_init(|| async { Arc::new(Server::start(200).await.expect("a PostgreSQL server")) }).await;
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (sender, events) = mpsc::unbounded_channel();
         let now = Arc::new(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap()));
         let clock = Arc::clone(&now);
-        let config = Config {
-            limits,
+        let mut config = Config {
             clock: Arc::new(move || *clock.lock().unwrap()),
             ..Config::new(
                 vec![
@@ -56,6 +73,7 @@ impl Setting {
                 sender,
             )
         };
+        change(&mut config);
         let api = DataApi::start_on(config, Arc::clone(server)).await.unwrap();
         Self { api, events, database, now }
     }

@@ -13,7 +13,7 @@ pub enum Severity {
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
+pub(crate) struct Diagnostic {
     /// Whether it refuses the definition.
     pub severity: Severity,
     /// AWS's code, for example `SCHEMA_VALIDATION_FAILED` or `MISSING_TRANSITION_TARGET`.
@@ -26,8 +26,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// As `ValidateStateMachineDefinition` reports it.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let severity = match self.severity {
             Severity::Error => "ERROR",
             Severity::Warning => "WARNING",
@@ -57,6 +56,10 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    pub(crate) fn of(express: bool) -> Self {
+        Self { express, found: Vec::new() }
+    }
+
     pub(crate) fn schema(&mut self, location: &str, message: impl Into<String>) {
         self.add("SCHEMA_VALIDATION_FAILED", Some(location), message);
     }
@@ -75,10 +78,6 @@ impl Findings {
         if let Some(last) = self.found.last_mut() {
             last.severity = Severity::Warning;
         }
-    }
-
-    pub(crate) fn refuse(&self) -> bool {
-        self.found.iter().any(|found| found.severity == Severity::Error)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {

@@ -35,7 +35,11 @@ impl<'a> Fields<'a, '_> {
 
     /// Reports fields outside of the three lists: for both languages, for JSONPath, for JSONata.
     pub(super) fn only(&mut self, both: &[&str], json_path: &[&str], jsonata: &[&str]) {
-        for name in self.object.keys().map(String::as_str) {
+        for (name, value) in self.object {
+            let name = name.as_str();
+            if name == "Comment" && !value.is_string() {
+                self.wrong("Comment", "Expected value of type String");
+            }
             if both.contains(&name) || name == "Comment" {
                 continue;
             }
@@ -78,6 +82,16 @@ impl<'a> Fields<'a, '_> {
         }
     }
 
+    /// A text that is one of a few.
+    pub(super) fn choice(&mut self, field: &str, values: &[&str]) -> Option<&'a str> {
+        let text = self.text(field)?;
+        if values.contains(&text) {
+            return Some(text);
+        }
+        self.wrong(field, format!("Value is not one of: [{}]", values.join(", ")));
+        None
+    }
+
     pub(super) fn object(&mut self, field: &str) -> Option<&'a Map<String, Value>> {
         match self.object.get(field)? {
             Value::Object(object) => Some(object),
@@ -115,13 +129,18 @@ impl<'a> Fields<'a, '_> {
 
     /// A whole number of seconds, `least` or more.
     pub(super) fn seconds(&mut self, field: &str, least: i64) -> Option<i64> {
+        self.whole(field, least, LONGEST_SECONDS)
+    }
+
+    /// A whole number within these bounds.
+    pub(super) fn whole(&mut self, field: &str, least: i64, most: i64) -> Option<i64> {
         match self.object.get(field)?.as_i64() {
             Some(number) if number < least => {
                 self.wrong(field, format!("Minimum value is {least}"));
                 None
             }
-            Some(number) if number > LONGEST_SECONDS => {
-                self.wrong(field, format!("Maximum value is {LONGEST_SECONDS}"));
+            Some(number) if number > most => {
+                self.wrong(field, format!("Maximum value is {most}"));
                 None
             }
             Some(number) => Some(number),
@@ -130,6 +149,17 @@ impl<'a> Fields<'a, '_> {
                 None
             }
         }
+    }
+
+    /// `field` as a whole number or, in JSONata, an expression; `fieldPath` as a path in JSONPath.
+    pub(super) fn given_whole(&mut self, field: &str, least: f64, most: Option<f64>) -> Option<Given> {
+        let given = self.given_number(field, least, most)?;
+        if let Given::Literal(value) = &given
+            && value.as_i64().is_none()
+        {
+            self.wrong(field, "Expected value of type Integer");
+        }
+        Some(given)
     }
 
     /// `field` as a number or, in JSONata, an expression; `fieldPath` as a path in JSONPath.

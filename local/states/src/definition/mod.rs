@@ -16,8 +16,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub(crate) use choice::{Comparison, Condition, Operand, Operator, Rule};
-pub use diagnostics::{Diagnostic, Severity};
-pub(crate) use parse::{MachineType, parse};
+pub(crate) use diagnostics::Diagnostic;
+pub use diagnostics::Severity;
+pub(crate) use parse::{MachineType, parse, read};
 
 use crate::TaskResource;
 use crate::expression::Expression;
@@ -171,7 +172,8 @@ pub(crate) struct Batcher {
 
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub resource: Arc<TaskResource>,
+    /// `None`: the results are transformed and stay the state's.
+    pub resource: Option<Arc<TaskResource>>,
     pub config: Value,
     pub arguments: Template,
 }

@@ -31,6 +31,9 @@ pub(super) struct Children {
     pub run: Option<Run>,
 }
 
+/// Children of a distributed Map that it never came to.
+pub(super) type Pending<'a> = &'a [Arc<Value>];
+
 #[derive(Debug)]
 struct Iterations {
     items: Vec<Arc<Value>>,
@@ -264,6 +267,7 @@ impl Engine {
         }
         if distributed {
             self.keep_record(execution, parent, child, Ok(&output), turn);
+            self.count_child(execution, parent, child, super::map_run::Child::Succeeded);
         }
         self.executions[execution].strands.remove(&child);
         let Some(found) = self.strand_mut(execution, parent) else {
@@ -417,6 +421,11 @@ impl Engine {
 }
 
 impl Children {
+    /// The items whose iterations were not started.
+    pub(super) fn pending(&self) -> Pending<'_> {
+        self.map.as_ref().map_or(&[], |map| &map.items[map.next..])
+    }
+
     /// One child less; how many items there are in all.
     pub(super) fn one_over(&mut self) -> usize {
         self.running -= 1;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use serde_json::{Map as Object, Value, json};
 
+use super::map_run::{Child, Counts};
 use super::results::Writing;
 use super::states::Begun;
-use super::{Engine, ExecutionId, MapChild, Phase, StrandId, Trouble, Turn};
+use super::{Engine, ExecutionId, MapChild, MapRunRecord, Phase, StrandId, Trouble, Turn};
 use crate::definition::{Batcher, Distributed, Kind, Map, Reader, State};
 use crate::environment::{Environment, Failure};
 use crate::history::{Details, Failed, StateKind};
@@ -27,6 +28,8 @@ pub(super) struct Run {
     tolerated: Tolerated,
     /// The items are what the children get: selected and batched already.
     pub selected: bool,
+    /// Each child gets a batch of items.
+    batched: bool,
     /// What became of the children, for a `ResultWriter`.
     pub records: Option<Vec<Value>>,
 }
@@ -120,12 +123,25 @@ impl Engine {
         )
         .into();
         self.record(execution, strand, true, Details::MapRunStarted { arn: Arc::clone(&arn) }, turn);
+        let record = MapRunRecord {
+            execution,
+            started: turn.now,
+            stopped: None,
+            status: "RUNNING",
+            concurrency: limit,
+            tolerated_count: tolerated.count.unwrap_or(0),
+            tolerated_percentage: tolerated.percentage.unwrap_or(0.0),
+            executions: Counts::default(),
+            items: Counts::default(),
+        };
+        self.map_run_begun(&arn, record);
         let run = Run {
             arn,
             family,
             failed: 0,
             tolerated,
             selected: false,
+            batched: false,
             records: distributed.writer.as_ref().map(|_| Vec::new()),
         };
         match &distributed.reader {
@@ -166,12 +182,9 @@ impl Engine {
         request: Value,
         turn: &mut Turn<'_>,
     ) {
-        // `s3:getObject` has no optimised form of its own: it is the SDK's call.
-        let resource = TaskResource {
-            service: format!("aws-sdk:{}", resource.service.trim_start_matches("aws-sdk:")),
-            pattern: Pattern::RequestResponse,
-            ..resource.clone()
-        };
+        // Not `aws-sdk:s3`: there a body is a JSON value, here it is a file.
+        let service = resource.service.trim_start_matches("aws-sdk:").to_owned();
+        let resource = TaskResource { service, pattern: Pattern::RequestResponse, ..resource.clone() };
         let role_arn = self.executions[execution].revision.role.to_string();
         turn.commands.push(Command::RunTask { task, role_arn, resource, request });
     }
@@ -220,12 +233,12 @@ impl Engine {
             Ok(response) => response,
             Err(failure) => {
                 let cause = failure.cause.unwrap_or(failure.error);
-                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn);
+                return self.map_run_failed(execution, strand, &run.arn, "States.ItemReaderFailed", &cause, turn);
             }
         };
         let items = if reader.resource.action == "listObjectsV2" {
             let page = response.get("Contents").and_then(Value::as_array).cloned().unwrap_or_default();
-            reading.listed.extend(page);
+            reading.listed.extend(page.into_iter().map(reader::listed));
             if let Some(token) = response.get("NextContinuationToken").and_then(Value::as_str) {
                 let task = self.new_task(execution, strand);
                 let mut request = reading.request.clone();
@@ -247,16 +260,19 @@ impl Engine {
         });
         let most = match most {
             Ok(most) => most.unwrap_or(0),
-            Err(trouble) => return self.failed(execution, strand, trouble, turn),
+            Err(trouble) => {
+                self.map_run_ended(&run.arn, "FAILED", turn.now);
+                return self.failed(execution, strand, trouble, turn);
+            }
         };
         let mut items = match items {
             _ if most < 0 => {
                 let cause = "field MaxItems must be positive";
-                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", cause, turn);
+                return self.map_run_failed(execution, strand, &run.arn, "States.ItemReaderFailed", cause, turn);
             }
             Ok(items) => items,
             Err(cause) => {
-                return self.map_run_failed(execution, strand, "States.ItemReaderFailed", &cause, turn);
+                return self.map_run_failed(execution, strand, &run.arn, "States.ItemReaderFailed", &cause, turn);
             }
         };
         if most > 0 {
@@ -283,10 +299,13 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Begun {
         let mut items = items;
+        let length = items.len();
         if let Some(batcher) = &distributed.batcher {
             items = self.batches(execution, strand, map, batcher, items, &data, turn)?;
             run.selected = true;
+            run.batched = true;
         }
+        self.map_run_total(&run.arn, items.len(), length);
         self.start_iterations(execution, strand, map, items, data, limit, Some(run), turn)
     }
 
@@ -379,6 +398,19 @@ impl Engine {
         };
         found.variables = crate::environment::Variables::default();
         found.run = Some(Arc::new(MapChild { arn, name, machine, input: found.input.clone(), started }));
+        self.count_child(execution, parent, child, Child::Started);
+    }
+
+    /// Counts what happened to a child of the Map Run in `parent`.
+    pub(super) fn count_child(&mut self, execution: ExecutionId, parent: StrandId, child: StrandId, what: Child) {
+        let items = self.strand(execution, child).and_then(|found| found.run.clone());
+        let Some(run) = self.children_mut(execution, parent).and_then(|children| children.run.as_ref()) else {
+            return;
+        };
+        let batch =
+            items.filter(|_| run.batched).and_then(|about| about.input.value().get("Items")?.as_array().map(Vec::len));
+        let arn = Arc::clone(&run.arn);
+        self.map_run_child(&arn, what, batch.unwrap_or(1));
     }
 
     pub(super) fn map_child_failed(
@@ -390,6 +422,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         self.keep_record(execution, parent, child, Err(trouble), turn);
+        self.count_child(execution, parent, child, Child::Failed);
         self.abort_children(execution, child, turn);
         self.release(execution, child, turn);
         self.executions[execution].strands.remove(&child);
@@ -402,22 +435,33 @@ impl Engine {
         if run.tolerated.allows(run.failed, total) {
             return self.child_over(execution, parent, 0, turn);
         }
+        self.keep_unfinished(execution, parent, turn);
         self.abort_children(execution, parent, turn);
-        if let Some(found) = self.strand_mut(execution, parent) {
-            found.phase = Phase::Ready;
+        let Some(found) = self.strand_mut(execution, parent) else {
+            return;
+        };
+        let Phase::Children(children) = std::mem::replace(&mut found.phase, Phase::Ready) else {
+            return;
+        };
+        let exceeded =
+            ("States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded");
+        let Some(run) = children.run else { return };
+        if run.records.is_some() {
+            return self.write_results(execution, parent, run, Some(exceeded), turn);
         }
-        let cause = "The specified tolerated failure threshold was exceeded";
-        self.map_run_failed(execution, parent, "States.ExceedToleratedFailureThreshold", cause, turn);
+        self.map_run_failed(execution, parent, &run.arn, exceeded.0, exceeded.1, turn);
     }
 
     pub(super) fn map_run_failed(
         &mut self,
         execution: ExecutionId,
         strand: StrandId,
+        arn: &str,
         error: &str,
         cause: &str,
         turn: &mut Turn<'_>,
     ) {
+        self.map_run_ended(arn, "FAILED", turn.now);
         let failed = Failed { error: Some(error.into()), cause: Some(cause.into()) };
         self.record(execution, strand, true, Details::MapRunFailed(failed), turn);
         let trouble = Trouble { began: true, ..Trouble::new(Some(error.to_owned()), Some(cause.to_owned())) };
@@ -434,19 +478,21 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         if run.records.is_some() {
-            return self.write_results(execution, strand, run, turn);
+            return self.write_results(execution, strand, run, None, turn);
         }
         let results = results.into_iter().flatten().map(|result| result.value().clone()).collect();
-        self.map_run_succeeded(execution, strand, Value::Array(results), turn);
+        self.map_run_succeeded(execution, strand, &run.arn, Value::Array(results), turn);
     }
 
     pub(super) fn map_run_succeeded(
         &mut self,
         execution: ExecutionId,
         strand: StrandId,
+        arn: &str,
         result: Value,
         turn: &mut Turn<'_>,
     ) {
+        self.map_run_ended(arn, "SUCCEEDED", turn.now);
         // Recordings until mid 2024 count the Map's exit from here, later ones from the run's start; most are of the
         // former kind.
         self.record(execution, strand, true, Details::MapRunSucceeded, turn);

@@ -8,9 +8,12 @@ mod children;
 mod context;
 mod distributed;
 mod failure;
+mod map_run;
 mod nested;
+mod registry;
 mod results;
 mod states;
+mod status_change;
 mod task;
 mod timers;
 
@@ -18,17 +21,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) use failure::Trouble;
+pub(crate) use map_run::MapRunRecord;
+pub(crate) use registry::{Alias, Registered, Revision, Route, Target, Version};
 pub(crate) use task::{Outcome, TokenError};
 use timers::{Timer, TimerKey, Timers, What};
 
-use crate::definition::{Machine, Program, State};
+use crate::definition::{Program, State};
 use crate::environment::{Chance, Context, Environment, MOST_COPIED, Variables};
 use crate::history::{Details, Event, Failed};
 use crate::payload::Payload;
-use crate::{Command, Config, Ids, TaskId, timestamp};
+use crate::{Command, Config, Ids, TaskId};
 
 /// An execution has at most this many events (Step Functions quotas).
 const MOST_EVENTS: usize = 25_000;
@@ -62,36 +67,14 @@ impl Status {
     }
 }
 
-/// A definition as it was when an execution started.
-#[derive(Debug)]
-pub(crate) struct Revision {
-    pub machine_arn: Arc<str>,
-    pub name: Arc<str>,
-    pub definition: Arc<str>,
-    pub role: Arc<str>,
-    pub machine: Arc<Machine>,
-    pub revision_id: String,
-    /// Milliseconds since 1970.
-    pub updated: i64,
-}
-
-/// A registered state machine.
-#[derive(Debug)]
-pub(crate) struct Registered {
-    pub revision: Arc<Revision>,
-    /// Milliseconds since 1970.
-    pub created: i64,
-    /// Configurations that change nothing here but are given back: `loggingConfiguration` and the like.
-    pub settings: serde_json::Map<String, Value>,
-    /// In order of their start.
-    pub executions: Vec<ExecutionId>,
-}
-
 #[derive(Debug)]
 pub(crate) struct Execution {
     pub arn: Arc<str>,
     pub name: Arc<str>,
     pub revision: Arc<Revision>,
+    /// The ARNs of the version and the alias by which it was started.
+    pub version: Option<Arc<str>>,
+    pub alias: Option<Arc<str>>,
     pub input: Payload,
     pub started: i64,
     pub stopped: Option<i64>,
@@ -103,6 +86,8 @@ pub(crate) struct Execution {
     next_strand: StrandId,
     timeout: Option<TimerKey>,
     pub redrives: Redrives,
+    /// The ARNs of its Map Runs, in order of their start.
+    pub map_runs: Vec<Arc<str>>,
     /// The `.sync` task that started this one.
     started_by: Option<TaskId>,
 }
@@ -210,6 +195,8 @@ pub(crate) struct Engine {
     pub machines: BTreeMap<Arc<str>, Registered>,
     /// Executions by ARN.
     pub by_arn: HashMap<Arc<str>, ExecutionId>,
+    /// Map Runs by ARN.
+    pub map_runs: HashMap<Arc<str>, MapRunRecord>,
 }
 
 impl Engine {
@@ -224,19 +211,21 @@ impl Engine {
             timers: Timers::default(),
             machines: BTreeMap::new(),
             by_arn: HashMap::new(),
+            map_runs: HashMap::new(),
         }
     }
 
     /// Starts an execution; the name is free. It runs when [`Engine::run`] is called.
     pub(crate) fn start(
         &mut self,
-        revision: Arc<Revision>,
+        target: Target,
         name: &str,
         input: Payload,
         started_by: Option<TaskId>,
         nested: bool,
         turn: &mut Turn<'_>,
     ) -> ExecutionId {
+        let Target { revision, version, alias } = target;
         let id = self.executions.len();
         let arn: Arc<str> = self.execution_arn(&revision.name, name).into();
         let mut execution = Execution {
@@ -253,10 +242,18 @@ impl Engine {
             next_strand: 1,
             timeout: None,
             redrives: Redrives::default(),
+            map_runs: Vec::new(),
             started_by,
             revision,
+            version,
+            alias,
         };
-        let details = Details::ExecutionStarted { input: input.clone(), role: Arc::clone(&execution.revision.role) };
+        let details = Details::ExecutionStarted {
+            input: input.clone(),
+            role: Arc::clone(&execution.revision.role),
+            version: execution.version.clone(),
+            alias: execution.alias.clone(),
+        };
         execution.history.push(Event { previous: 0, at: turn.now, details });
         let program = Arc::clone(&execution.revision.machine.program);
         execution.strands.insert(0, Strand::new(None, 0, program, input, Variables::default(), 0));
@@ -389,6 +386,9 @@ impl Engine {
         for strand in strands {
             self.release(id, strand, turn);
         }
+        for run in self.executions[id].map_runs.clone() {
+            self.map_run_ended(&run, "ABORTED", turn.now);
+        }
         let execution = &mut self.executions[id];
         let own = std::mem::take(&mut execution.strands).remove(&0);
         execution.redrives.strand = own.filter(|_| status != Status::Succeeded).map(Box::new);
@@ -454,44 +454,6 @@ impl Engine {
             Phase::MapRun(run) => self.drop_map_run(*run, turn),
             Phase::Ready | Phase::Children(_) => {}
         }
-    }
-
-    /// The EventBridge event for the execution's present status.
-    fn announce(&self, id: ExecutionId, turn: &mut Turn<'_>) {
-        let execution = &self.executions[id];
-        let output = execution.output.as_ref().map(Payload::text);
-        let included = json!({ "included": true });
-        let event = json!({
-            "version": "0",
-            "id": crate::intrinsic::uuid_text(turn.chance()),
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
-            "account": self.config.account,
-            "time": timestamp::text_in_seconds(turn.now),
-            "region": self.config.region,
-            "resources": [&*execution.arn],
-            "detail": {
-                "executionArn": &*execution.arn,
-                "stateMachineArn": &*execution.revision.machine_arn,
-                "stateMachineVersionArn": null,
-                "stateMachineAliasArn": null,
-                "name": &*execution.name,
-                "status": execution.status.name(),
-                "startDate": execution.started,
-                "stopDate": execution.stopped,
-                "input": execution.input.text(),
-                "inputDetails": included,
-                "output": output,
-                "outputDetails": output.map(|_| included.clone()),
-                "error": execution.failed.error.as_deref(),
-                "cause": execution.failed.cause.as_deref(),
-                "redriveCount": execution.redrives.count,
-                "redriveDate": execution.redrives.at,
-                "redriveStatus": execution.redrive_status(turn.now).0,
-                "redriveStatusReason": execution.redrive_status(turn.now).1,
-            },
-        });
-        turn.commands.push(Command::StatusChange(event));
     }
 }
 

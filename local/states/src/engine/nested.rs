@@ -34,6 +34,14 @@ impl Engine {
         arguments: &Value,
         turn: &mut Turn<'_>,
     ) -> Result<Value, TaskFailure> {
+        let known = ["StateMachineArn", "Name", "TraceHeader", "Input"];
+        let members = arguments.as_object().into_iter().flat_map(Map::keys);
+        if let Some(unknown) = members.into_iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(TaskFailure {
+                error: "States.Runtime".into(),
+                cause: Some(format!("The field '{unknown}' of startExecution is not supported here")),
+            });
+        }
         let mut body = Map::new();
         for (from, to) in [("StateMachineArn", "stateMachineArn"), ("Name", "name"), ("TraceHeader", "traceHeader")] {
             if let Some(value) = arguments.get(from) {
@@ -105,7 +113,7 @@ impl Engine {
         turn.settled.push_back((task, Outcome::Answered(result)));
     }
 
-    /// `aws-sdk:sfn:…`: the same calls, with names in upper camel case.
+    /// `aws-sdk:sfn:…`: the same calls, with names in upper camel case and dates as texts.
     fn call_inside(
         &mut self,
         resource: &TaskResource,
@@ -113,9 +121,15 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Result<Value, TaskFailure> {
         let operation = renamed(&resource.action, char::to_ascii_uppercase);
-        let body = with_names(arguments, char::to_ascii_lowercase);
+        let mut body = with_names(arguments, char::to_ascii_lowercase);
+        for text in ["input", "output", "definition"] {
+            // Members that are JSON texts may be given as what they mean.
+            if let Some(value) = body.get_mut(text).filter(|value| !value.is_string() && !value.is_null()) {
+                *value = value.to_string().into();
+            }
+        }
         match self.call(&operation, &body, true, turn) {
-            Ok(answer) => Ok(with_names(&answer, char::to_ascii_uppercase)),
+            Ok(answer) => Ok(with_dates(with_names(&answer, char::to_ascii_uppercase))),
             Err(error) => Err(TaskFailure {
                 error: format!("Sfn.{}Exception", error.code.trim_end_matches("Exception")),
                 cause: Some(format!(
@@ -173,11 +187,35 @@ fn renamed(name: &str, change: fn(&char) -> char) -> String {
 }
 
 fn with_names(value: &Value, change: fn(&char) -> char) -> Value {
+    // Their members are names of states and variables.
+    let maps = ["assignedVariables", "variableReferences"];
     match value {
-        Value::Object(members) => Value::Object(
-            members.iter().map(|(name, member)| (renamed(name, change), with_names(member, change))).collect(),
-        ),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, member)| {
+                let member = if maps.contains(&name.as_str()) { member.clone() } else { with_names(member, change) };
+                (renamed(name, change), member)
+            });
+            Value::Object(members.collect())
+        }
         Value::Array(items) => Value::Array(items.iter().map(|item| with_names(item, change)).collect()),
         other => other.clone(),
+    }
+}
+
+/// Dates as the SDK gives them: ISO 8601.
+fn with_dates(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| match value.as_f64() {
+                #[allow(clippy::cast_possible_truncation)] // Milliseconds of a date.
+                Some(seconds) if name.ends_with("Date") || name == "Timestamp" => {
+                    (name, crate::timestamp::text((seconds * 1000.0).round() as i64).into())
+                }
+                _ => (name, with_dates(value)),
+            });
+            Value::Object(members.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(with_dates).collect()),
+        other => other,
     }
 }

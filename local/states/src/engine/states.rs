@@ -10,7 +10,8 @@ use crate::definition::{Given, Kind, Language, Next, Placement, Rule, Selection,
 use crate::environment::{Environment, Failure};
 use crate::history::{Details, Failed, StateKind};
 use crate::payload::{Payload, is_too_deep};
-use crate::{template, timestamp};
+use crate::template::{self, Template};
+use crate::timestamp;
 
 /// How a state is left.
 #[derive(Debug)]
@@ -200,12 +201,24 @@ impl Engine {
     ) -> Result<Payload, Trouble> {
         let selected = self.selected(execution, strand, state, turn)?;
         let field = if state.language == Language::JsonPath { "Parameters" } else { "Arguments" };
-        match &state.arguments {
-            None => Ok(selected),
-            Some(arguments) => self
-                .evaluate(execution, strand, turn, selected.value(), |env| arguments.evaluate(env, field))
-                .map(Payload::new),
+        let Some(arguments) = &state.arguments else {
+            return Ok(selected);
+        };
+        let arguments = self
+            .evaluate(execution, strand, turn, selected.value(), |env| arguments.evaluate(env, field))
+            .map(Payload::new)?;
+        if arguments.is_too_long() {
+            // "Error names", States.DataLimitExceeded: also the input of a state after its Parameters.
+            let failure = Failure::new(
+                "States.DataLimitExceeded",
+                format!(
+                    "The field '{field}' of the state '{}' has a size exceeding the maximum number of bytes service limit.",
+                    state.name
+                ),
+            );
+            return Err(self.trouble(execution, strand, failure));
         }
+        Ok(arguments)
     }
 
     /// From a state's result to how it is left: `ResultSelector`, `ResultPath`, `OutputPath`, or `Output`; and `Assign`.
@@ -385,6 +398,10 @@ impl Engine {
                 let Some(Text { field, template }) = text else {
                     return Ok(None);
                 };
+                if let Template::Jsonata(expression) = template {
+                    let text = expression.evaluate_as(env, field, "string", Value::is_string)?;
+                    return Ok(text.as_str().map(str::to_owned));
+                }
                 match template.evaluate(env, field)? {
                     Value::String(text) => Ok(Some(text)),
                     other => Err(Failure::runtime(format!("The field '{field}' must be a string but was: {other}"))),

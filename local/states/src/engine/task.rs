@@ -174,14 +174,31 @@ impl Engine {
         if let Some(attempt) = self.attempt(execution, strand) {
             attempt.outside = true;
         }
+        let mut request = arguments.value().clone();
+        if (task.resource.service.as_str(), task.resource.action.as_str()) == ("events", "putEvents") {
+            self.name_sender(execution, &mut request);
+        }
         let role_arn = role.unwrap_or_else(|| self.executions[execution].revision.role.to_string());
         turn.commands.push(Command::RunTask {
             task: id,
             role_arn,
             resource: TaskResource::clone(&task.resource),
-            request: arguments.value().clone(),
+            request,
         });
         Ok(None)
+    }
+
+    /// Adds execution and machine to the resources of each event, which `events:putEvents` does without a word in its
+    /// history ("Call EventBridge with Step Functions").
+    fn name_sender(&self, execution: ExecutionId, request: &mut Value) {
+        let execution = &self.executions[execution];
+        let sender = [Value::from(&*execution.arn), Value::from(&*execution.revision.machine_arn)];
+        for entry in request.get_mut("Entries").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Value::Object(entry) = entry else { continue };
+            if let Value::Array(resources) = entry.entry("Resources").or_insert_with(|| Value::Array(Vec::new())) {
+                resources.extend(sender.iter().cloned());
+            }
+        }
     }
 
     pub(super) fn new_task(&mut self, execution: ExecutionId, strand: StrandId) -> TaskId {
@@ -230,12 +247,12 @@ impl Engine {
                     Ok(output) => self.succeeded(execution, strand, output, turn),
                     Err(TaskFailure { error, cause }) => {
                         let failed = Failed { error: Some(error.into()), cause: cause.map(Into::into) };
-                        self.task_failed(execution, strand, failed, turn);
+                        self.task_failed(execution, strand, failed, true, turn);
                     }
                 }
             }
             Outcome::Answered(Ok(output)) => self.succeeded(execution, strand, output, turn),
-            Outcome::Answered(Err(failed)) => self.task_failed(execution, strand, failed, turn),
+            Outcome::Answered(Err(failed)) => self.task_failed(execution, strand, failed, false, turn),
         }
     }
 
@@ -288,7 +305,7 @@ impl Engine {
                 "The state/task '{task}' returned a result with a size exceeding the maximum number of bytes service limit."
             );
             let failed = Failed { error: Some("States.DataLimitExceeded".into()), cause: Some(cause.into()) };
-            return self.task_failed(execution, strand, failed, turn);
+            return self.task_failed(execution, strand, failed, false, turn);
         }
         self.record(execution, strand, true, Details::TaskSucceeded { resource, output: output.clone() }, turn);
         let Some(found) = self.strand(execution, strand) else {
@@ -304,14 +321,23 @@ impl Engine {
         }
     }
 
-    fn task_failed(&mut self, execution: ExecutionId, strand: StrandId, failed: Failed, turn: &mut Turn<'_>) {
+    /// `called`: the call itself failed, so that the error's name is not one that somebody made up.
+    fn task_failed(
+        &mut self,
+        execution: ExecutionId,
+        strand: StrandId,
+        failed: Failed,
+        called: bool,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(attempt) = self.attempt(execution, strand) else {
             return;
         };
         let resource = Arc::clone(&attempt.resource);
         self.record(execution, strand, true, Details::TaskFailed { resource, failed: failed.clone() }, turn);
         let text = |text: Option<Arc<str>>| text.map(|text| text.to_string());
-        let trouble = Trouble::new(text(failed.error), text(failed.cause));
+        let fatal = called && failed.error.as_deref() == Some("States.Runtime");
+        let trouble = Trouble { fatal, ..Trouble::new(text(failed.error), text(failed.cause)) };
         self.failed(execution, strand, trouble, turn);
     }
 

@@ -69,6 +69,19 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// `includedData`: whether the data is wanted, or only what is about it.
+    pub(super) fn included_data(&self) -> Result<bool, ApiError> {
+        match self.text("includedData")? {
+            None | Some("ALL_DATA") => Ok(true),
+            Some("METADATA_ONLY") => Ok(false),
+            Some(other) => Err(constraint(
+                &format!("'{other}'"),
+                "includedData",
+                "Member must satisfy enum value set: [ALL_DATA, METADATA_ONLY]",
+            )),
+        }
+    }
+
     /// `maxResults`: 0 and nothing mean 100, the most is 1,000.
     pub(super) fn max_results(&self) -> Result<usize, ApiError> {
         let Some(value) = self.get("maxResults") else {

@@ -1,12 +1,11 @@
 //! Calls about executions.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, checked_arn, checked_name};
 use super::machines::with_token;
 use super::pages::page;
+use super::versions::qualified;
 use crate::engine::{Engine, Execution, ExecutionId, Status, Turn};
 use crate::history::Failed;
 use crate::payload::{LONGEST_PAYLOAD, Payload};
@@ -33,7 +32,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> Result<ExecutionId, ApiError> {
         let arguments = Arguments::new(body, &["stateMachineArn", "name", "input", "traceHeader"])?;
-        let revision = Arc::clone(&self.registered(arguments.required("stateMachineArn")?)?.revision);
+        let target = self.target(arguments.required("stateMachineArn")?, turn)?;
         let text = arguments.text("input")?.unwrap_or("{}");
         if text.len() > LONGEST_PAYLOAD {
             let message = format!("Invalid State Machine Execution Input: 'The input exceeds {LONGEST_PAYLOAD} bytes'");
@@ -45,10 +44,10 @@ impl Engine {
         let input = Payload::with_text(value, text);
         let Some(name) = arguments.text("name")? else {
             let name = intrinsic::uuid_text(turn.chance());
-            return Ok(self.start(revision, &name, input, started_by, nested, turn));
+            return Ok(self.start(target, &name, input, started_by, nested, turn));
         };
         let name = checked_name(name)?;
-        let arn = self.execution_arn(&revision.name, name);
+        let arn = self.execution_arn(&target.revision.name, name);
         if let Some(id) = self.by_arn.get(arn.as_str()).copied() {
             let existing = &self.executions[id];
             if started_by.is_none() && existing.status == Status::Running && existing.input.value() == input.value() {
@@ -56,7 +55,7 @@ impl Engine {
             }
             return Err(ApiError::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'")));
         }
-        Ok(self.start(revision, name, input, started_by, nested, turn))
+        Ok(self.start(target, name, input, started_by, nested, turn))
     }
 
     pub(super) fn stop_execution(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
@@ -91,17 +90,19 @@ impl Engine {
         let arguments = Arguments::new(body, &["executionArn", "includedData"])?;
         let execution = self.execution(arguments.required("executionArn")?)?;
         let mut answer = listed(execution);
-        answer.insert("input".into(), execution.input.text().into());
-        answer.insert("inputDetails".into(), json!({ "included": true }));
-        if let Some(output) = &execution.output {
-            answer.insert("output".into(), output.text().into());
-            answer.insert("outputDetails".into(), json!({ "included": true }));
-        }
-        if let Some(error) = &execution.failed.error {
-            answer.insert("error".into(), (**error).into());
-        }
-        if let Some(cause) = &execution.failed.cause {
-            answer.insert("cause".into(), (**cause).into());
+        if arguments.included_data()? {
+            answer.insert("input".into(), execution.input.text().into());
+            answer.insert("inputDetails".into(), json!({ "included": true }));
+            if let Some(output) = &execution.output {
+                answer.insert("output".into(), output.text().into());
+                answer.insert("outputDetails".into(), json!({ "included": true }));
+            }
+            if let Some(error) = &execution.failed.error {
+                answer.insert("error".into(), (**error).into());
+            }
+            if let Some(cause) = &execution.failed.cause {
+                answer.insert("cause".into(), (**cause).into());
+            }
         }
         let (redrive, reason) = execution.redrive_status(turn.now);
         answer.insert("redriveStatus".into(), redrive.into());
@@ -115,8 +116,23 @@ impl Engine {
         let known = ["stateMachineArn", "statusFilter", "maxResults", "nextToken", "mapRunArn", "redriveFilter"];
         let arguments = Arguments::new(body, &known)?;
         arguments.refuse("mapRunArn")?;
-        arguments.refuse("redriveFilter")?;
-        let registered = self.registered(arguments.required("stateMachineArn")?)?;
+        let redriven = arguments.text("redriveFilter")?;
+        if let Some(unknown) = redriven.filter(|filter| !["REDRIVEN", "NOT_REDRIVEN"].contains(filter)) {
+            return Err(ApiError::new(
+                "ValidationException",
+                format!(
+                    "1 validation error detected: Value '{unknown}' at 'redriveFilter' failed to satisfy constraint: \
+                     Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]"
+                ),
+            ));
+        }
+        let of = arguments.required("stateMachineArn")?;
+        // Of a version or an alias: the executions that were started by it.
+        let machine = qualified(of).map_or(of, |(machine, _)| machine);
+        let registered = self.registered(machine)?;
+        let started_by = |execution: &Execution| {
+            machine == of || [&execution.version, &execution.alias].into_iter().flatten().any(|arn| &**arn == of)
+        };
         let filter = arguments.text("statusFilter")?;
         let statuses = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"];
         if let Some(unknown) = filter.filter(|filter| !statuses.contains(filter)) {
@@ -136,7 +152,11 @@ impl Engine {
             .iter()
             .rev()
             .map(|id| &self.executions[*id])
+            .filter(|execution| started_by(execution))
             .filter(|execution| filter.is_none_or(|filter| execution.status.name() == filter))
+            .filter(|execution| {
+                redriven.is_none_or(|redriven| (redriven == "REDRIVEN") == (execution.redrives.count > 0))
+            })
             .collect();
         let (part, next) = page(&arguments, chosen.len())?;
         let items = chosen[part].iter().map(|execution| Value::Object(listed(execution))).collect();
@@ -177,6 +197,12 @@ fn listed(execution: &Execution) -> Map<String, Value> {
     let mut answer = Map::new();
     answer.insert("executionArn".into(), (*execution.arn).into());
     answer.insert("stateMachineArn".into(), (*execution.revision.machine_arn).into());
+    if let Some(version) = &execution.version {
+        answer.insert("stateMachineVersionArn".into(), (**version).into());
+    }
+    if let Some(alias) = &execution.alias {
+        answer.insert("stateMachineAliasArn".into(), (**alias).into());
+    }
     answer.insert("name".into(), (*execution.name).into());
     answer.insert("status".into(), execution.status.name().into());
     answer.insert("startDate".into(), timestamp::seconds(execution.started));

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, checked_arn, checked_name};
 use super::pages::page;
-use crate::definition::{self, Machine, MachineType, Severity};
+use crate::definition::{self, Diagnostic, Machine, MachineType, Severity};
 use crate::engine::{Engine, Registered, Revision, Turn};
-use crate::{ApiError, Diagnostic, intrinsic, timestamp};
+use crate::{ApiError, intrinsic, timestamp};
 
 /// Members that are stored and given back.
 const SETTINGS: [&str; 3] = ["loggingConfiguration", "tracingConfiguration", "encryptionConfiguration"];
@@ -74,8 +74,7 @@ impl Engine {
         let name = checked_name(arguments.required("name")?)?;
         let definition = arguments.required("definition")?;
         let role = role(arguments.required("roleArn")?)?;
-        arguments.refuse("publish")?;
-        arguments.refuse("versionDescription")?;
+        let publish = published(&arguments)?;
         let kind = machine_type(&arguments)?;
         let machine = parsed(definition, kind)?;
         if kind == MachineType::Express {
@@ -90,7 +89,8 @@ impl Engine {
         if let Some(existing) = self.machines.get(&arn) {
             // Idempotent for the same definition and settings, whatever the role ("CreateStateMachine").
             if *existing.revision.definition == *definition && existing.settings == settings {
-                return Ok(created(&arn, existing.created));
+                let answer = created(&arn, existing.created);
+                return self.with_version(answer, &arn, publish, turn);
             }
             return Err(ApiError::new("StateMachineAlreadyExists", format!("State Machine Already Exists: '{arn}'")));
         }
@@ -103,17 +103,38 @@ impl Engine {
             revision_id: intrinsic::uuid_text(turn.chance()),
             updated: turn.now,
         };
-        let registered =
-            Registered { revision: Arc::new(revision), created: turn.now, settings, executions: Vec::new() };
+        let registered = Registered {
+            revision: Arc::new(revision),
+            created: turn.now,
+            settings,
+            executions: Vec::new(),
+            updates: 0,
+            versions: BTreeMap::new(),
+            last_version: 0,
+            aliases: BTreeMap::new(),
+        };
         self.machines.insert(Arc::clone(&arn), registered);
-        Ok(created(&arn, turn.now))
+        self.with_version(created(&arn, turn.now), &arn, publish, turn)
+    }
+
+    /// Publishes a version, if that was asked for, and names it in the answer.
+    fn with_version(
+        &mut self,
+        mut answer: Value,
+        arn: &str,
+        publish: Option<Option<&str>>,
+        turn: &Turn<'_>,
+    ) -> Result<Value, ApiError> {
+        if let Some(description) = publish {
+            answer["stateMachineVersionArn"] = self.publish(arn, description, turn.now)?.0.into();
+        }
+        Ok(answer)
     }
 
     pub(super) fn update_state_machine(&mut self, body: &Value, turn: &mut Turn<'_>) -> Result<Value, ApiError> {
         let known = ["stateMachineArn", "definition", "roleArn", "publish", "versionDescription"];
         let arguments = Arguments::new(body, &[&known[..], &SETTINGS].concat())?;
-        arguments.refuse("publish")?;
-        arguments.refuse("versionDescription")?;
+        let publish = published(&arguments)?;
         let registered = self.registered(arguments.required("stateMachineArn")?)?;
         let settings: Vec<&str> = SETTINGS.into_iter().filter(|name| arguments.get(name).is_some()).collect();
         let (definition, role_arn) = (arguments.text("definition")?, arguments.text("roleArn")?);
@@ -146,8 +167,9 @@ impl Engine {
             }
             // Running executions keep the revision that they started with.
             registered.revision = Arc::new(revision);
+            registered.updates += 1;
         }
-        Ok(answer)
+        self.with_version(answer, &arn, publish, turn)
     }
 
     pub(super) fn delete_state_machine(&mut self, body: &Value) -> Result<Value, ApiError> {
@@ -160,11 +182,17 @@ impl Engine {
 
     pub(super) fn describe_state_machine(&self, body: &Value) -> Result<Value, ApiError> {
         let arguments = Arguments::new(body, &["stateMachineArn", "includedData"])?;
-        let registered = self.registered(arguments.required("stateMachineArn")?)?;
-        let mut answer = described(&registered.revision, &registered.settings);
+        let arn = arguments.required("stateMachineArn")?;
+        let (registered, revision, version) = self.revision_of(arn)?;
+        let mut answer = described(revision, &registered.settings, arguments.included_data()?);
+        answer.insert("stateMachineArn".into(), arn.into());
         answer.insert("status".into(), "ACTIVE".into());
         answer.insert("type".into(), "STANDARD".into());
-        answer.insert("creationDate".into(), timestamp::seconds(registered.created));
+        let created = version.map_or(registered.created, |version| version.created);
+        answer.insert("creationDate".into(), timestamp::seconds(created));
+        if let Some(description) = version.and_then(|version| version.description.as_deref()) {
+            answer.insert("description".into(), description.into());
+        }
         Ok(Value::Object(answer))
     }
 
@@ -173,7 +201,7 @@ impl Engine {
         let execution = self.execution(arguments.required("executionArn")?)?;
         let none = Map::new();
         let settings = self.machines.get(&execution.revision.machine_arn).map_or(&none, |found| &found.settings);
-        let mut answer = described(&execution.revision, settings);
+        let mut answer = described(&execution.revision, settings, arguments.included_data()?);
         answer.insert("updateDate".into(), timestamp::seconds(execution.revision.updated));
         Ok(Value::Object(answer))
     }
@@ -206,15 +234,29 @@ impl Engine {
     }
 }
 
+/// `publish` with `versionDescription`: whether to publish, and with which description.
+fn published<'a>(arguments: &Arguments<'a>) -> Result<Option<Option<&'a str>>, ApiError> {
+    let description = arguments.bounded("versionDescription", 256)?;
+    match arguments.flag("publish", false)? {
+        true => Ok(Some(description)),
+        false if description.is_some() => {
+            Err(ApiError::new("ValidationException", "Version description can only be set when publish is true"))
+        }
+        false => Ok(None),
+    }
+}
+
 fn created(arn: &str, at: i64) -> Value {
     json!({ "stateMachineArn": arn, "creationDate": timestamp::seconds(at) })
 }
 
-fn described(revision: &Revision, settings: &Map<String, Value>) -> Map<String, Value> {
+fn described(revision: &Revision, settings: &Map<String, Value>, data: bool) -> Map<String, Value> {
     let mut answer = Map::new();
     answer.insert("stateMachineArn".into(), (*revision.machine_arn).into());
     answer.insert("name".into(), (*revision.name).into());
-    answer.insert("definition".into(), (*revision.definition).into());
+    if data {
+        answer.insert("definition".into(), (*revision.definition).into());
+    }
     answer.insert("roleArn".into(), (*revision.role).into());
     answer.insert("revisionId".into(), revision.revision_id.as_str().into());
     answer.insert("loggingConfiguration".into(), json!({ "level": "OFF", "includeExecutionData": false }));
@@ -222,7 +264,7 @@ fn described(revision: &Revision, settings: &Map<String, Value>) -> Map<String, 
     answer.insert("encryptionConfiguration".into(), json!({ "type": "AWS_OWNED_KEY" }));
     answer.extend(settings.clone());
     let references: BTreeMap<String, Vec<String>> = revision.machine.variable_references();
-    if !references.is_empty() {
+    if data && !references.is_empty() {
         answer.insert("variableReferences".into(), json!(references));
     }
     answer

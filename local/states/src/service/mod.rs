@@ -5,8 +5,10 @@
 mod arguments;
 mod executions;
 mod machines;
+mod map_runs;
 mod pages;
 mod tasks;
+mod versions;
 
 use serde_json::Value;
 
@@ -84,6 +86,16 @@ impl Engine {
             "DescribeStateMachineForExecution" => self.describe_state_machine_for_execution(body),
             "ListStateMachines" => self.list_state_machines(body),
             "ValidateStateMachineDefinition" => machines::validate(body),
+            "PublishStateMachineVersion" => self.publish_state_machine_version(body, turn),
+            "ListStateMachineVersions" => self.list_state_machine_versions(body),
+            "DeleteStateMachineVersion" => self.delete_state_machine_version(body),
+            "CreateStateMachineAlias" => self.create_state_machine_alias(body, turn),
+            "DescribeStateMachineAlias" => self.describe_state_machine_alias(body),
+            "UpdateStateMachineAlias" => self.update_state_machine_alias(body, turn),
+            "DeleteStateMachineAlias" => self.delete_state_machine_alias(body),
+            "ListStateMachineAliases" => self.list_state_machine_aliases(body),
+            "DescribeMapRun" => self.describe_map_run(body),
+            "ListMapRuns" => self.list_map_runs(body),
             "StartExecution" => self.start_execution_call(body, nested, turn),
             "RedriveExecution" => self.redrive_execution(body, turn),
             "StopExecution" => self.stop_execution(body, turn),

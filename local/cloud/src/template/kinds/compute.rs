@@ -118,6 +118,10 @@ pub(super) const KINDS: &[Kind] = &[
                     has("RoleArn", Text),
                     has("Input", Text),
                     has("InputPath", Text),
+                    has(
+                        "InputTransformer",
+                        Object(&[has("InputPathsMap", Map(&Text)), has("InputTemplate", Text).required()]),
+                    ),
                     has("DeadLetterConfig", DEAD_LETTER),
                     has(
                         "RetryPolicy",

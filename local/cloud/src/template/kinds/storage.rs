@@ -1,4 +1,4 @@
-//! Types that hold or carry data: DynamoDB, KMS, S3, SQS, logs.
+//! Types that hold or carry data: DynamoDB, KMS, S3, SQS, SNS, logs.
 
 use super::super::shape::Shape::{Flag, Json, List, Number, Object, Text};
 use super::super::shape::{Property, Shape, TAGS, has, idle};
@@ -194,6 +194,48 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "AWS::SQS::QueuePolicy",
         properties: &[has("Queues", List(&Text)).required(), idle("PolicyDocument", Json, POLICY).required()],
+        attributes: |naming, _| attributes(format!("{}-{}", naming.stack, naming.logical), [("Id", naming.uuid())]),
+    },
+    Kind {
+        name: "AWS::SNS::Topic",
+        properties: &[
+            has("TopicName", Text),
+            has("DisplayName", Text),
+            has("Subscription", List(&Object(&[has("Protocol", Text).required(), has("Endpoint", Text).required()]))),
+            has("FifoTopic", Flag),
+            idle("KmsMasterKeyId", Text, AT_REST),
+            idle("SignatureVersion", Text, "messages are not signed here"),
+            idle("TracingConfig", Text, "there is no X-Ray here; the cloud's own trace shows calls"),
+            idle("DataProtectionPolicy", Json, POLICY),
+            TAGS,
+        ],
+        attributes: |naming, properties| {
+            let name = naming.name(properties, "TopicName", 256);
+            let arn = naming.arn("sns", &name);
+            attributes(arn.clone(), [("TopicArn", arn), ("TopicName", name)])
+        },
+    },
+    Kind {
+        name: "AWS::SNS::Subscription",
+        properties: &[
+            has("TopicArn", Text).required(),
+            has("Protocol", Text).required(),
+            has("Endpoint", Text).required(),
+            has("RawMessageDelivery", Flag),
+            has("FilterPolicy", Json),
+            has("FilterPolicyScope", Text),
+            has("RedrivePolicy", Json),
+            has("Region", Text),
+            idle("DeliveryPolicy", Json, "it is about tries over HTTP"),
+        ],
+        attributes: |naming, properties| {
+            let arn = format!("{}:{}", text(properties, "TopicArn"), naming.uuid());
+            attributes(arn.clone(), [("Arn", arn)])
+        },
+    },
+    Kind {
+        name: "AWS::SNS::TopicPolicy",
+        properties: &[has("Topics", List(&Text)).required(), idle("PolicyDocument", Json, POLICY).required()],
         attributes: |naming, _| attributes(format!("{}-{}", naming.stack, naming.logical), [("Id", naming.uuid())]),
     },
     Kind {

@@ -7,6 +7,11 @@ use super::super::{Catcher, Placement, Retrier};
 use super::find_target;
 use super::state::StateReader;
 
+/// `IntervalSeconds` and `MaxAttempts` ("Retrying after an error").
+const MOST: i64 = 99_999_999;
+/// `MaxDelaySeconds` is less than 31,622,400, a leap year.
+const LONGEST_DELAY: i64 = 31_622_399;
+
 impl StateReader<'_, '_> {
     pub(super) fn retry(&mut self) -> Vec<Retrier> {
         let Some(retriers) = self.fields.array("Retry") else {
@@ -31,15 +36,14 @@ impl StateReader<'_, '_> {
             if jitter.is_some_and(|jitter| !matches!(jitter, "FULL" | "NONE")) {
                 fields.wrong("JitterStrategy", "Value is not one of: [FULL, NONE]");
             }
-            let max_attempts = fields.number("MaxAttempts", 0.0).unwrap_or(3.0);
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            // Not negative; a cast saturates.
+            #[allow(clippy::cast_precision_loss)] // Seconds of at most some years.
+            let seconds = |seconds: i64| seconds as f64;
             parsed.push(Retrier {
                 errors,
-                interval: fields.number("IntervalSeconds", 1.0).unwrap_or(1.0),
-                max_attempts: max_attempts as u64,
+                interval: seconds(fields.whole("IntervalSeconds", 1, MOST).unwrap_or(1)),
+                max_attempts: fields.whole("MaxAttempts", 0, MOST).and_then(|n| u64::try_from(n).ok()).unwrap_or(3),
                 backoff: fields.number("BackoffRate", 1.0).unwrap_or(2.0),
-                max_delay: fields.number("MaxDelaySeconds", 1.0),
+                max_delay: fields.whole("MaxDelaySeconds", 1, LONGEST_DELAY).map(seconds),
                 full_jitter: jitter == Some("FULL"),
             });
         }

@@ -62,8 +62,8 @@ impl StateReader<'_, '_> {
             items_path: if self.fields.get("ItemsPath").is_some() { self.fields.path("ItemsPath") } else { None },
             items: if jsonata { self.fields.template("Items") } else { None },
             selector: self.fields.template(selector_field),
-            concurrency: self.fields.given_number("MaxConcurrency", 0.0, None),
-            tolerated_count: self.fields.given_number("ToleratedFailureCount", 0.0, None),
+            concurrency: self.fields.given_whole("MaxConcurrency", 0.0, None),
+            tolerated_count: self.fields.given_whole("ToleratedFailureCount", 0.0, None),
             tolerated_percentage: self.fields.given_number("ToleratedFailurePercentage", 0.0, Some(100.0)),
             program: program?,
             distributed,
@@ -75,6 +75,11 @@ impl StateReader<'_, '_> {
         let label = self.fields.text("Label").map(str::to_owned);
         if label.as_ref().is_some_and(|label| label.is_empty() || label.chars().count() > 40) {
             self.fields.wrong("Label", "A label has 1 to 40 characters");
+        }
+        // "Map state in Distributed mode", fields.
+        let bad = |c: char| c.is_whitespace() || c.is_control() || "?*<>{}[]:;,\\|^~$#%&`\"/".contains(c);
+        if label.as_ref().is_some_and(|label| label.contains(bad)) {
+            self.fields.wrong("Label", "A label has no blanks, brackets, wildcards and special characters");
         }
         Distributed { label, reader: self.reader(), batcher: self.batcher(), writer: self.writer() }
     }
@@ -98,7 +103,15 @@ impl StateReader<'_, '_> {
                 language: fields.language,
                 findings: fields.findings,
             };
-            max_items = config.given_number("MaxItems", 0.0, Some(100_000_000.0));
+            config.only(
+                &["InputType", "MaxItems", "CSVHeaderLocation", "CSVHeaders", "CSVDelimiter", "ItemsPointer"],
+                &["MaxItemsPath"],
+                &[],
+            );
+            config.choice("InputType", &["JSON", "JSONL", "CSV"]);
+            config.choice("CSVHeaderLocation", &["FIRST_ROW", "GIVEN"]);
+            config.choice("CSVDelimiter", &["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"]);
+            max_items = config.given_whole("MaxItems", 0.0, Some(100_000_000.0));
         }
         let config = fields.get("ReaderConfig").cloned().unwrap_or_default();
         Some(Reader { resource: resource?, arguments, config, max_items })
@@ -113,8 +126,8 @@ impl StateReader<'_, '_> {
         );
         Some(Batcher {
             input: fields.template("BatchInput"),
-            max_items: fields.given_number("MaxItemsPerBatch", 0.0, None),
-            max_bytes: fields.given_number("MaxInputBytesPerBatch", 0.0, None),
+            max_items: fields.given_whole("MaxItemsPerBatch", 0.0, None),
+            max_bytes: fields.given_whole("MaxInputBytesPerBatch", 0.0, None),
         })
     }
 
@@ -122,9 +135,23 @@ impl StateReader<'_, '_> {
         let mut fields = self.part("ResultWriter")?;
         fields.only(&["Resource", "WriterConfig"], &["Parameters"], &["Arguments"]);
         let arguments = arguments(&mut fields);
-        let resource = resource(&mut fields);
+        if fields.get("Resource").is_none() && fields.get("WriterConfig").is_none() {
+            fields.here("One of the following fields is required: [Resource, WriterConfig]");
+        }
+        let resource = if fields.get("Resource").is_some() { resource(&mut fields) } else { None };
+        if let Some(config) = fields.object("WriterConfig") {
+            let mut config = Fields {
+                object: config,
+                location: format!("{}/WriterConfig", fields.location),
+                language: fields.language,
+                findings: fields.findings,
+            };
+            config.only(&["Transformation", "OutputType"], &[], &[]);
+            config.choice("Transformation", &["NONE", "COMPACT", "FLATTEN"]);
+            config.choice("OutputType", &["JSON", "JSONL"]);
+        }
         let config = fields.get("WriterConfig").cloned().unwrap_or_default();
-        Some(Writer { resource: resource?, config, arguments })
+        Some(Writer { resource, config, arguments })
     }
 }
 

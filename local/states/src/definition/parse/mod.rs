@@ -14,7 +14,7 @@ use serde_json::{Map as Object, Value};
 use super::diagnostics::{Diagnostic, Findings};
 use super::fields::Fields;
 use super::reachable;
-use super::{Language, Machine, Program};
+use super::{Language, Machine, Program, Severity};
 use state::StateReader;
 
 /// "Limits" of the Step Functions guide.
@@ -33,7 +33,6 @@ pub(crate) enum MachineType {
 /// Reads a definition. Warnings alone do not refuse it; they come with the machine.
 pub(crate) fn parse(text: &str, kind: MachineType) -> Result<(Machine, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut findings = Findings::default();
-    findings.express = kind == MachineType::Express;
     if text.len() > LONGEST_DEFINITION {
         findings.add("DEFINITION_TOO_LARGE", None, format!("The definition is larger than {LONGEST_DEFINITION} bytes"));
         return Err(findings.into_vec());
@@ -48,9 +47,19 @@ pub(crate) fn parse(text: &str, kind: MachineType) -> Result<(Machine, Vec<Diagn
             return Err(findings.into_vec());
         }
     };
-    let Value::Object(object) = &value else {
+    let (machine, found) = read(&value, kind);
+    match machine {
+        Some(machine) if !found.iter().any(|one| one.severity == Severity::Error) => Ok((machine, found)),
+        _ => Err(found),
+    }
+}
+
+/// Reads a definition that is JSON, as far as it can be read.
+pub(crate) fn read(value: &Value, kind: MachineType) -> (Option<Machine>, Vec<Diagnostic>) {
+    let mut findings = Findings::of(kind == MachineType::Express);
+    let Value::Object(object) = value else {
         findings.schema("/", "A state machine definition is a JSON object");
-        return Err(findings.into_vec());
+        return (None, findings.into_vec());
     };
     let mut fields = Fields { object, location: String::new(), language: Language::JsonPath, findings: &mut findings };
     fields.language = language(&mut fields, None);
@@ -61,10 +70,7 @@ pub(crate) fn parse(text: &str, kind: MachineType) -> Result<(Machine, Vec<Diagn
     let timeout = fields.seconds("TimeoutSeconds", 1);
     let language = fields.language;
     let program = program(object, "", language, 0, &mut findings);
-    match program {
-        Some(program) if !findings.refuse() => Ok((Machine { program, timeout }, findings.into_vec())),
-        _ => Err(findings.into_vec()),
-    }
+    (program.map(|program| Machine { program, timeout }), findings.into_vec())
 }
 
 /// What AWS's parser says about a text that is not JSON, for a word where a value should be; for the rest, what ours says.

@@ -203,8 +203,8 @@ impl StateReader<'_, '_> {
                 self.fields.wrong("Credentials", "The field 'RoleArn' is required but was missing");
             }
         }
-        let timeout = self.fields.given_number("TimeoutSeconds", 1.0, Some(99_999_999.0));
-        let heartbeat = self.fields.given_number("HeartbeatSeconds", 1.0, Some(99_999_999.0));
+        let timeout = self.fields.given_whole("TimeoutSeconds", 1.0, Some(99_999_999.0));
+        let heartbeat = self.fields.given_whole("HeartbeatSeconds", 1.0, Some(99_999_999.0));
         if let (Some(Given::Literal(timeout)), Some(Given::Literal(heartbeat))) = (&timeout, &heartbeat)
             && heartbeat.as_f64() >= timeout.as_f64()
         {
@@ -224,7 +224,7 @@ impl StateReader<'_, '_> {
         if self.fields.get("Seconds").is_some() || self.fields.get("SecondsPath").is_some() {
             return self
                 .fields
-                .given_number("Seconds", 0.0, Some(99_999_999.0))
+                .given_whole("Seconds", 0.0, Some(99_999_999.0))
                 .map(|given| Kind::Wait(Wait::Seconds(given)));
         }
         if self.fields.get("Timestamp").is_some() {
