@@ -50,8 +50,8 @@ fn a_failed_statement_is_1_with_the_database_s_words_and_bad_usage_is_2() {
         (&["sql", "select 1", "--parameter", "n"], "write it as name=value"),
         (&["sql", "-f", "no/such/file.sql"], "no/such/file.sql"),
         (&["execute", "statement", "--input", "{"], "--input"),
-        (&["execute", "nobody"], "there is: statement"),
-        (&["lambda", "nobody"], "tasker-function"),
+        (&["execute", "nobody"], "there is: loop, report, statement"),
+        (&["lambda", "nobody"], "there are tasker-"),
         (&["--project", "/", "sql", "select 1"], "infra/root.yaml"),
     ] {
         let output = tasker(wrong);

@@ -195,6 +195,7 @@ async fn nothing_runs_on_with_nobody_waiting() {
     world.settled(&mut seen).await;
     assert_eq!(world.row(&limited.arn).await["status"]["S"], "ABORTED");
 
+    let mut seen = world.cloud.trace();
     let stopped = world.begin(&json!({"sqlStatement": ENDLESS})).await;
     until(
         &mut seen,

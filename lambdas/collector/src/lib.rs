@@ -205,6 +205,9 @@ fn text<'e>(event: &'e Value, field: &str) -> Result<&'e str, Refusal> {
     event[field].as_str().ok_or_else(|| Refusal::request(field, "is missing or no text", "a text"))
 }
 
+/// The variables that the function needs, beside `LOG_LEVEL`.
+pub const ENVIRONMENT: [&str; 1] = ["RESULTS_BUCKET"];
+
 /// Serves invocations. Not to be called inside of a runtime.
 ///
 /// # Errors
@@ -212,7 +215,7 @@ fn text<'e>(event: &'e Value, field: &str) -> Result<&'e str, Refusal> {
 pub fn run() -> Result<(), RunError> {
     aws::execute(|| async {
         let lookup = |key: &str| std::env::var(key).ok();
-        let [bucket] = aws::Configuration::new(lookup).named(["RESULTS_BUCKET"])?;
+        let [bucket] = aws::Configuration::new(lookup).named(ENVIRONMENT)?;
         let clients = Arc::new(aws::clients::Clients::from_lookup(lookup)?);
         let (results, data) = (Objects::new(clients.clone(), bucket), aws::redshift_data(clients));
         let (results, data) = (&results, &*data);

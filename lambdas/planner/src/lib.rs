@@ -20,6 +20,10 @@ use runs::Runs;
 
 /// The most queries that one execution of `loop` starts. Each leaves 19 events at most; an execution may have 25,000.
 const STRETCH: u64 = 1_000;
+/// The most queries that are handed over at a time: one state goes through all of them, instead of three for each.
+const WAVE: usize = 40;
+/// The most bytes of what is handed over at a time. Step Functions passes 256 KiB from state to state.
+const WAVE_BYTES: usize = 200_000;
 
 /// What the function works on.
 pub struct Planner {
@@ -89,23 +93,26 @@ impl Planner {
         let segment = place.segment(&plan)?;
         let mut progress = self.progress(place, &plan).await?;
         self.runs.settle(&plan, segment, place.round, &mut progress).await?;
-        let none = |progress: &Progress| json!({"queries": [], "progress": progress.to_text(), "ran": ran});
-        if ran >= STRETCH || now.timestamp() >= deadline(&plan) {
-            return Ok(none(&progress));
+        let mut queries = Vec::new();
+        if ran < STRETCH
+            && now.timestamp() < deadline(&plan)
+            && let Next::Wave(wave) = progress.next(segment, place.round, plan.rounds, WAVE)
+        {
+            let mut bytes = 0;
+            for at in wave {
+                let work = plan.work(segment, &segment.queries[at], place.round);
+                let name = plan.execution_name(place.segment, at, place.round);
+                let query = json!({"name": name, "input": statement_input(&work)});
+                bytes += query.to_string().len();
+                if bytes > WAVE_BYTES && !queries.is_empty() {
+                    break;
+                }
+                progress.marks[at] = Mark::Running;
+                queries.push(query);
+            }
         }
-        let Next::Wave(wave) = progress.next(segment, place.round, plan.rounds, segment.width) else {
-            return Ok(none(&progress));
-        };
-        let queries: Vec<Value> = wave
-            .iter()
-            .map(|at| {
-                progress.marks[*at] = Mark::Running;
-                let work = plan.work(segment, &segment.queries[*at], place.round);
-                json!({"name": execution_name(&plan.run_id, *at, &work), "input": statement_input(&work)})
-            })
-            .collect();
-        let ran = ran + wave.len() as u64;
-        Ok(json!({"queries": queries, "progress": progress.to_text(), "ran": ran}))
+        let ran = ran + queries.len() as u64;
+        Ok(json!({"queries": queries, "concurrency": segment.width, "progress": progress.to_text(), "ran": ran}))
     }
 
     /// Where the round stands: what the execution carries, or what the statuses say when it carries nothing.
@@ -130,7 +137,7 @@ impl Planner {
         self.runs.settle(&plan, segment, place.round, &mut progress).await?;
         let mut round = place.round;
         let mut again = false;
-        match progress.next(segment, round, plan.rounds, segment.width) {
+        match progress.next(segment, round, plan.rounds, WAVE) {
             // An execution handed over, or its time is up.
             Next::Wave(_) | Next::Unsettled(_) if !broken => again = !stopped,
             // It broke: what is left is the next round's, so that something that always breaks has an end.
@@ -164,17 +171,6 @@ fn deadline(plan: &Plan) -> i64 {
     plan.started_at.timestamp() + i64::from(plan.time_limit_seconds)
 }
 
-/// The name of a query's execution, so that a person finds it and none is started twice: `<run>-<round>-<query>`. Step
-/// Functions allows 80 characters; a long name of a query gives way to its place in the segment.
-fn execution_name(run_id: &str, at: usize, work: &Work) -> String {
-    let name = format!("{run_id}-{}-{}", work.round, work.query);
-    if name.len() <= 80 {
-        return name;
-    }
-    let place = format!("-{at}");
-    format!("{}{place}", &name[..80 - place.len()])
-}
-
 /// The input of the state machine `statement` for one query.
 fn statement_input(work: &Work) -> Value {
     let mut input = json!({
@@ -192,6 +188,9 @@ fn statement_input(work: &Work) -> Value {
     input
 }
 
+/// The variables that the function needs, beside `LOG_LEVEL`.
+pub const ENVIRONMENT: [&str; 3] = ["ASSETS_BUCKET", "RESULTS_BUCKET", "TARGET"];
+
 /// Serves invocations. Not to be called inside of a runtime.
 ///
 /// # Errors
@@ -199,8 +198,7 @@ fn statement_input(work: &Work) -> Value {
 pub fn run() -> Result<(), RunError> {
     aws::execute(|| async {
         let lookup = |key: &str| std::env::var(key).ok();
-        let [assets, results, target] =
-            aws::Configuration::new(lookup).named(["ASSETS_BUCKET", "RESULTS_BUCKET", "TARGET"])?;
+        let [assets, results, target] = aws::Configuration::new(lookup).named(ENVIRONMENT)?;
         let target = Target::parse(&target).ok_or_else(|| {
             statement::Error::Configuration("TARGET is neither provisioned nor serverless".to_owned())
         })?;

@@ -247,6 +247,9 @@ fn answer(message: Option<Message>, summary: Value) -> Value {
     }
 }
 
+/// The variables that the function needs, beside `LOG_LEVEL`.
+pub const ENVIRONMENT: [&str; 2] = ["ASSETS_BUCKET", "RESULTS_BUCKET"];
+
 /// Serves invocations. Not to be called inside of a runtime.
 ///
 /// # Errors
@@ -254,7 +257,7 @@ fn answer(message: Option<Message>, summary: Value) -> Value {
 pub fn run() -> Result<(), RunError> {
     aws::execute(|| async {
         let lookup = |key: &str| std::env::var(key).ok();
-        let [assets, results] = aws::Configuration::new(lookup).named(["ASSETS_BUCKET", "RESULTS_BUCKET"])?;
+        let [assets, results] = aws::Configuration::new(lookup).named(ENVIRONMENT)?;
         let clients = Arc::new(aws::clients::Clients::from_lookup(lookup)?);
         let reporter = Reporter::new(Objects::new(clients.clone(), assets), Objects::new(clients, results));
         let reporter = &reporter;

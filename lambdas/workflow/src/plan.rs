@@ -334,6 +334,25 @@ impl Plan {
     }
 }
 
+/// The most characters of an execution's name (Step Functions quotas).
+const EXECUTION_NAME: usize = 80;
+
+impl Plan {
+    /// The name of a query's execution, so that a person finds it and none is started twice: `<run>-<round>-<query>`. A
+    /// query's name that is too long for that gives way to its place in the plan. Both numbers are places.
+    #[must_use]
+    pub fn execution_name(&self, segment: usize, query: usize, round: u8) -> String {
+        let name = &self.segments[segment].queries[query].name;
+        let mut whole = format!("{}-{round}-{name}", self.run_id);
+        if whole.len() > EXECUTION_NAME {
+            let place = format!("-{segment}-{query}");
+            whole.truncate(EXECUTION_NAME - place.len());
+            whole += &place;
+        }
+        whole
+    }
+}
+
 /// Why a query does not run: it is configured off, or it depends on one that is.
 fn configured_off(workflow: &Workflow) -> Vec<Option<String>> {
     let mut off: Vec<Option<String>> = workflow

@@ -1,13 +1,11 @@
 //! What runs next. A decision is a function of the plan and of the queries' statuses alone, so that whoever died can be
 //! taken over from; every decision costs time in proportion to the segment, never to its square.
 //!
-//! Within a round, waves: the queries whose dependencies have finished, at most as many as the segment is wide. What
-//! cannot run because something before it did not finish is skipped. After a round comes the next with exactly what failed
+//! Within a round, waves: the queries whose dependencies have finished; as many of a wave run at a time as the segment is
+//! wide, in their order. What cannot run because something before it did not finish is skipped. After a round comes the next with exactly what failed
 //! and may pass, and what was skipped because of that; never what failed for good, nor what waits for it.
 
-use std::collections::HashMap;
-
-use crate::plan::{Plan, Query, Segment};
+use crate::plan::{Query, Segment};
 use crate::status::{DEPENDENCY_FAILED, Failure, STATUS_MISSING, State, Status};
 
 /// What decisions need to know of a query.
@@ -52,7 +50,7 @@ pub struct Progress {
 /// What comes next in a round. Numbers are places in the segment's `queries`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Run these now, at the same time.
+    /// Run these now, in this order, as many at a time as the segment is wide.
     Wave(Vec<usize>),
     /// These were started and nothing says how they ended. Nobody may be running them when this is asked, so record them
     /// with [`unsettled`] and ask again.
@@ -134,18 +132,16 @@ impl Progress {
         (marks.len() == segment.queries.len()).then_some(Self { marks })
     }
 
-    /// What comes next in a round. `rounds` is how many there may be, `width` the most that run at a time, beside the
-    /// segment's own.
+    /// What comes next in a round. `rounds` is how many there may be, `most` the most queries of a wave.
     #[must_use]
-    pub fn next(&self, segment: &Segment, round: u8, rounds: u8, width: u16) -> Next {
+    pub fn next(&self, segment: &Segment, round: u8, rounds: u8, most: usize) -> Next {
         let marks = &self.marks;
         let with = |wanted: Mark| marks.iter().enumerate().filter(move |(_, mark)| **mark == wanted).map(|(at, _)| at);
         let running: Vec<usize> = with(Mark::Running).collect();
         if !running.is_empty() {
             return Next::Unsettled(running);
         }
-        let ready = |at: &usize| segment.queries[*at].depends_on.iter().all(|on| marks[*on] == Mark::Finished);
-        let wave: Vec<usize> = with(Mark::Waiting).filter(ready).take(width.min(segment.width).max(1).into()).collect();
+        let wave = self.wave(segment, most);
         if !wave.is_empty() {
             return Next::Wave(wave);
         }
@@ -175,6 +171,26 @@ impl Progress {
         Next::Over(over)
     }
 
+    /// The queries that can run now, in their order.
+    fn wave(&self, segment: &Segment, most: usize) -> Vec<usize> {
+        let mut wave = Vec::new();
+        for (at, query) in segment.queries.iter().enumerate() {
+            if wave.len() == most.max(1) {
+                break;
+            }
+            if self.marks[at] != Mark::Waiting {
+                continue;
+            }
+            if query.depends_on.iter().all(|on| self.marks[*on] == Mark::Finished) {
+                wave.push(at);
+            } else if segment.width == 1 && query.depends_on.iter().any(|on| wave.binary_search(on).is_ok()) {
+                // A list keeps its order: nothing after a query runs before it is known whether that one can.
+                break;
+            }
+        }
+        wave
+    }
+
     /// Starts the next round with what [`Over::again`] holds; what was skipped and is not in it stays skipped.
     pub fn start(&mut self, over: &Over) {
         for skip in &over.skipped {
@@ -201,15 +217,6 @@ fn mark(status: &Status) -> Mark {
             }
         }
     }
-}
-
-/// What comes next, from the plan and the recorded statuses by the queries' names. `segment` is a place in the plan's
-/// `segments`; nothing where it has no such segment.
-#[must_use]
-pub fn next(plan: &Plan, segment: usize, round: u8, statuses: &HashMap<String, Status>, width: u16) -> Option<Next> {
-    let segment = plan.segments.get(segment)?;
-    let progress = Progress::of(segment, round, |_, query| statuses.get(&query.name));
-    Some(progress.next(segment, round, plan.rounds, width))
 }
 
 /// The status of a query that was not run because of another.

@@ -21,10 +21,12 @@ fn filled(path: &std::path::Path) -> String {
         let name = definition[start + 2..end].to_owned();
         let value = if name == "Partition" {
             "aws".to_owned()
-        } else if name.contains("StateMachine") {
-            format!("arn:aws:states:us-east-1:000000000000:stateMachine:{name}")
-        } else {
+        } else if name.contains("Function") {
             format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")
+        } else if name == "TopicArn" {
+            "arn:aws:sns:us-east-1:000000000000:topic".to_owned()
+        } else {
+            format!("arn:aws:states:us-east-1:000000000000:stateMachine:{name}")
         };
         definition.replace_range(start..=end, &value);
     }
@@ -66,6 +68,10 @@ fn the_statement_machine_hands_its_request_to_the_tasker_and_takes_the_answer() 
     assert_eq!(h.status(&execution), "SUCCEEDED", "{}", h.describe(&execution));
 
     // Time runs out: the token is dead, the statement is cancelled, the execution says why it failed.
+    h.create(
+        "StatementTimeoutArn",
+        &serde_json::from_str(&filled(&folder().join("statement-timeout.asl.json"))).unwrap(),
+    );
     let execution = h.start("arn:aws:states:us-east-1:000000000000:stateMachine:machine", &input);
     let call = h.next_call();
     h.answer(&call, Ok(json!({ "StatusCode": 200 })));
@@ -75,6 +81,9 @@ fn the_statement_machine_hands_its_request_to_the_tasker_and_takes_the_answer() 
     let cancel = h.next_call();
     assert_eq!(cancel.request["Payload"]["action"], "cancelStatement");
     h.answer(&cancel, Ok(json!({ "Payload": { "statementId": "s-1" } })));
+    let look = h.next_call();
+    assert_eq!(look.request["Payload"]["action"], "describeStatement");
+    h.answer(&look, Ok(json!({ "Payload": { "Status": "ABORTED" } })));
     let described = h.describe(&execution);
     assert_eq!((&described["status"], &described["error"]), (&json!("FAILED"), &json!("Redshift.Timeout")));
     let cause: Value = serde_json::from_str(described["cause"].as_str().unwrap()).unwrap();

@@ -238,8 +238,9 @@ mod tests {
         buckets.put("lake", "in/a.csv", Bytes::from_static(b"n,name\n1,one\n2,two\n")).await.unwrap();
         let (events, _listener) = mpsc::unbounded_channel();
         let targets = vec![Target::cluster("c", &["dev"])];
-        let api =
-            DataApi::start(targets, Logins::default(), buckets.clone(), "eu-west-1".into(), None, events).await.unwrap();
+        let api = DataApi::start(targets, Logins::default(), buckets.clone(), "eu-west-1".into(), None, events)
+            .await
+            .unwrap();
         let caller = Caller::local_user();
         let run = async |sql: &str| {
             let body = json!({"Sql": sql, "ClusterIdentifier": "c", "Database": "dev", "WaitTimeSeconds": 30});
