@@ -98,7 +98,7 @@ impl Reporter {
 
     async fn report(&self, plan: &Plan, stopped: bool, now: DateTime<Utc>) -> Result<Value, Refusal> {
         let manifests = self.manifests(plan, stopped, now).await?;
-        let mut summary = Summary::new(plan, &manifests, now, None);
+        let mut summary = Summary::new(plan, &manifests, now);
         if stopped {
             summary.ending = Ending::Stopped;
         }

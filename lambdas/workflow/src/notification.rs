@@ -97,8 +97,8 @@ fn body(summary: &Summary, report: Option<&Address>) -> String {
     let seconds = (summary.ended_at - summary.started_at).num_seconds().max(0);
     let ended = match summary.ending {
         Ending::Succeeded => "finished",
-        Ending::PersistentFailures => "ended with queries that never succeeded; its report is partial",
-        Ending::Stopped => "was stopped before its end; its report is partial",
+        Ending::PersistentFailures => "ended with queries that never succeeded",
+        Ending::Stopped => "was stopped before its end",
     };
     let mut lines = vec![
         format!("The run {} of the workflow {} {ended}.", summary.run_id, summary.workflow),
@@ -137,7 +137,8 @@ fn body(summary: &Summary, report: Option<&Address>) -> String {
     }
     if let Some(address) = report {
         lines.push(String::new());
-        lines.push(format!("Report:   {}", address.place));
+        let partial = if summary.ending == Ending::Succeeded { "" } else { " (of what there is)" };
+        lines.push(format!("Report:   {}{partial}", address.place));
         if let Some(link) = &address.link {
             lines.push(match link.until {
                 Some(until) => format!("Link until {} UTC:", until.format("%Y-%m-%d %H:%M")),

@@ -128,9 +128,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Made from the manifests. `transitions` is the count over all executions of the run, where it is known.
+    /// Made from the manifests.
     #[must_use]
-    pub fn new(plan: &Plan, manifests: &[Manifest], ended_at: DateTime<Utc>, transitions: Option<u64>) -> Self {
+    pub fn new(plan: &Plan, manifests: &[Manifest], ended_at: DateTime<Utc>) -> Self {
         let mut summary = Self {
             workflow: plan.workflow.clone(),
             plan: plan.plan.clone(),
@@ -168,17 +168,19 @@ impl Summary {
         } else {
             Ending::PersistentFailures
         };
-        summary.cost = transitions.map(|transitions| {
-            let ran = u32::try_from(summary.counts.queries - summary.counts.off).unwrap_or(u32::MAX).max(1);
-            #[allow(clippy::cast_precision_loss)]
-            let count = transitions as f64;
-            Cost {
-                state_transitions: transitions,
-                transitions_per_query: (count / f64::from(ran) * 100.0).round() / 100.0,
-                dollars: (count * DOLLARS_PER_TRANSITION * 1e6).round() / 1e6,
-            }
-        });
         summary
+    }
+
+    /// Takes note of what the run cost: the state transitions over all its executions.
+    pub fn count(&mut self, transitions: u64) {
+        let ran = u32::try_from(self.counts.queries - self.counts.off).unwrap_or(u32::MAX).max(1);
+        #[allow(clippy::cast_precision_loss)]
+        let count = transitions as f64;
+        self.cost = Some(Cost {
+            state_transitions: transitions,
+            transitions_per_query: (count / f64::from(ran) * 100.0).round() / 100.0,
+            dollars: (count * DOLLARS_PER_TRANSITION * 1e6).round() / 1e6,
+        });
     }
 
     fn take(&mut self, manifest: &Manifest) {

@@ -539,7 +539,9 @@ impl Sample {
             .iter()
             .map(|segment| Manifest::new(plan, segment, |_, query| statuses.get(&query.name), false, time(2_600)))
             .collect();
-        Summary::new(plan, &manifests, time(2_600), Some(54))
+        let mut summary = Summary::new(plan, &manifests, time(2_600));
+        summary.count(54);
+        summary
     }
 
     fn review(&self) -> Review<'_> {

@@ -362,7 +362,8 @@ fn manifest_and_summary_hold_every_query() {
             "resultKey": "runs/review/20261118T110640Z-r1/results/c.json", "csvKey": "runs/review/20261118T110640Z-r1/results/c.csv"})
     );
 
-    let summary = Summary::new(&plan, std::slice::from_ref(&whole), time(10), Some(24));
+    let mut summary = Summary::new(&plan, std::slice::from_ref(&whole), time(10));
+    summary.count(24);
     assert_eq!(summary.ending, Ending::PersistentFailures);
     let failures: Vec<_> =
         summary.failures.iter().map(|failure| (failure.query.as_str(), failure.error.name.as_str())).collect();
@@ -375,17 +376,17 @@ fn manifest_and_summary_hold_every_query() {
     // Stopped: what was never reached is there too.
     let stopped = manifest(&HashMap::from([("a".to_owned(), Status::new("a", State::Running, 1))]), true);
     assert_eq!((stopped.ending, stopped.counts.open), (Ending::Stopped, 3));
-    let summary = Summary::new(&plan, &[stopped], time(10), None);
+    let summary = Summary::new(&plan, &[stopped], time(10));
     assert_eq!(summary.ending, Ending::Stopped);
     assert_eq!(summary.failures.iter().map(|failure| failure.query.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
 
     // A segment without a manifest is no success.
-    let summary = Summary::new(&plan, &[], time(10), None);
+    let summary = Summary::new(&plan, &[], time(10));
     assert_eq!((summary.ending, summary.missing_segments.as_slice()), (Ending::Stopped, &["all".to_owned()][..]));
 
     // All well.
     let (_, statuses) = play(&plan, 40, |_, _| None);
-    assert_eq!(Summary::new(&plan, &[manifest(&statuses, false)], time(10), None).ending, Ending::Succeeded);
+    assert_eq!(Summary::new(&plan, &[manifest(&statuses, false)], time(10)).ending, Ending::Succeeded);
 }
 
 #[test]

@@ -9,7 +9,9 @@ mod bench;
 mod check;
 mod demo;
 mod execute;
+mod kept;
 mod project;
+mod report;
 mod run;
 mod serve;
 mod sql;
@@ -39,6 +41,8 @@ enum Command {
     Execute(execute::Arguments),
     /// Run a configured workflow: its queries, rounds and report.
     Run(run::Arguments),
+    /// Build a run's report again, from the folder that it was copied to.
+    Report(report::Arguments),
     /// Keep the stack up; print its endpoints and how to use them.
     Serve(serve::Arguments),
     /// Find what is wrong with state machines, without running anything.

@@ -351,6 +351,11 @@ impl Cloud {
         self.parts.states.wait(execution).await
     }
 
+    /// What all executions of state machines have cost so far.
+    pub fn usage(&self) -> Usage {
+        self.parts.states.usage()
+    }
+
     /// Writes an object.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use crate::service::Clock;
 use crate::{ApiError, Caller};
 use states::{Command, Event, Ids, TaskId, Time, service};
+pub use states::service::Usage;
 pub use states::{Config, Pattern, TaskFailure, TaskResource};
 
 /// Makes the calls of Task states.
@@ -107,6 +108,11 @@ impl StepFunctions {
     #[allow(clippy::unused_async)] // The signature that all services of the gateway share.
     pub async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
         self.shared.turn(|service, now| service.call(operation, &body, now, &mut RandomIds)).map_err(refused)
+    }
+
+    /// What all executions have cost so far.
+    pub fn usage(&self) -> Usage {
+        self.shared.lock().service.usage()
     }
 
     /// Waits until the execution has ended and answers with `DescribeExecution`.

@@ -13,6 +13,7 @@ mod versions;
 use serde_json::Value;
 
 use crate::engine::{Engine, Outcome, Turn};
+use crate::history::{Details, StateKind};
 use crate::{ApiError, Command, Config, Event, Ids, Time};
 
 /// All state machines and executions of one account in one region.
@@ -62,6 +63,12 @@ impl StepFunctions {
         turn.commands
     }
 
+    /// What all executions have cost so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.engine.usage()
+    }
+
     /// When [`StepFunctions::due`] must be called next; `None` when nothing waits for time.
     #[must_use]
     pub fn next_timer(&self) -> Option<Time> {
@@ -69,7 +76,32 @@ impl StepFunctions {
     }
 }
 
+/// What executions cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many executions there are.
+    pub executions: usize,
+    /// State transitions as AWS bills them: every state that was entered, and every retry.
+    pub transitions: usize,
+    /// The events of the longest history; an execution may have 25,000.
+    pub longest_history: usize,
+}
+
 impl Engine {
+    /// Looks through every history, so not for the way of a call.
+    fn usage(&self) -> Usage {
+        let mut usage = Usage { executions: self.executions.len(), ..Usage::default() };
+        for execution in &self.executions {
+            let count = |wanted: fn(&Details) -> bool| execution.history.iter().filter(|event| wanted(&event.details)).count();
+            let entered = count(|details| matches!(details, Details::StateEntered { .. }));
+            let tasks = count(|details| matches!(details, Details::StateEntered { kind: StateKind::Task, .. }));
+            let scheduled = count(|details| matches!(details, Details::TaskScheduled(_)));
+            usage.transitions += entered + scheduled.saturating_sub(tasks);
+            usage.longest_history = usage.longest_history.max(execution.history.len());
+        }
+        usage
+    }
+
     /// One API call, from outside or `nested` in a task. What it starts runs with the next [`Engine::run`].
     pub(crate) fn call(
         &mut self,

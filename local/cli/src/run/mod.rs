@@ -1,0 +1,296 @@
+//! `tasker run`: a configured workflow from the plan to the report, through the machines of the three levels.
+//!
+//! Starts the execution, shows what runs, and copies what the run kept. It decides nothing about the run.
+
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use cloud::trace::{Entry, What};
+use cloud::{Cloud, Seed};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use workflow::configuration::Severity;
+use workflow::manifest::{Ending, Manifest};
+use workflow::plan::{Plan, run_prefix};
+use workflow::summary::Summary;
+
+use crate::Error;
+use crate::execute::{pretty, print};
+use crate::kept::Kept;
+use crate::project::Project;
+use crate::report::open;
+use progress::Progress;
+
+/// How long a run that was stopped may take to report what there is.
+const LAST_WORDS: Duration = Duration::from_secs(60);
+
+/// `tasker run WORKFLOW [--plan P] [--target T] [--out DIR] [--json]`
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The name of a file in config/workflows/, without its ending.
+    workflow: String,
+    /// One of the workflow's plans; its own choice when not given.
+    #[arg(long)]
+    plan: Option<String>,
+    /// Which variant of the queries runs: provisioned or serverless; the stack's own when not given.
+    #[arg(long)]
+    target: Option<String>,
+    /// What the system views hold: healthy, troubled, or a number for a mix; what the local server knows when not given.
+    #[arg(long)]
+    seed: Option<Seed>,
+    /// Open the report when it is there.
+    #[arg(long)]
+    open: bool,
+    /// The folder that what the run keeps is copied to; .tasker/runs/WORKFLOW/RUN when not given.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// The summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it. The summary goes to stdout, progress to stderr.
+///
+/// # Errors
+/// [`Error::Failed`] when a query never succeeded, or the run broke or was stopped.
+pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
+    let parameters: &[(&str, &str)] = match arguments.target.as_deref() {
+        Some("serverless") => &[("ClusterIdentifier", ""), ("WorkgroupName", "local-workgroup")],
+        _ => &[],
+    };
+    let cloud = project.start_seeded(None, parameters, arguments.seed).await?;
+    let ran = on(project, &cloud, &arguments).await;
+    cloud.shutdown().await;
+    ran
+}
+
+async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(), Error> {
+    deploy(project, cloud).await?;
+    let machine = project.machine(cloud, "workflow").await?;
+    let mut input = json!({"workflow": arguments.workflow});
+    for (name, value) in [("plan", &arguments.plan), ("target", &arguments.target)] {
+        if let Some(value) = value {
+            input[name] = json!(value);
+        }
+    }
+    let mut seen = cloud.trace();
+    let execution = cloud.start_execution(&machine, &input).await?;
+    let run = Run::of(cloud, &arguments.workflow, &execution).await?;
+    let stopped = run.follow(&mut seen).await?;
+    let described = cloud.wait(&execution).await?;
+    if described["status"] != "SUCCEEDED" && described["error"] != "PersistentFailures" {
+        run.last_words(&mut seen).await;
+    }
+    let Some(plan) = run.plan().await? else {
+        // It did not come to a plan.
+        let text = |name: &str| described[name].as_str().unwrap_or_default();
+        let cause: Value = serde_json::from_str(text("cause")).unwrap_or_default();
+        eprintln!("{}: {}", text("error"), cause["errorMessage"].as_str().unwrap_or(text("cause")));
+        return Err(Error::Failed);
+    };
+    let folder = arguments.out.clone().unwrap_or_else(|| project.path(".tasker").join(&plan.prefix));
+    run.copy(&plan, &folder).await?;
+    let mut kept = Kept::read(&folder)?;
+    kept.summary.count(cloud.usage().transitions as u64);
+    kept.build_report(project)?;
+    if arguments.json {
+        print(&pretty(&serde_json::to_value(&kept.summary).unwrap_or_default()))?;
+    } else {
+        print(&to_text(&kept.summary, &folder, kept.report().as_deref()))?;
+    }
+    if stopped {
+        eprintln!("stopped: the statements that ran were cancelled");
+    }
+    if let Some(report) = kept.report().filter(|_| arguments.open) {
+        open(&report)?;
+    }
+    if kept.summary.ending == Ending::Succeeded { Ok(()) } else { Err(Error::Failed) }
+}
+
+/// Copies configuration and SQL files to the assets bucket, as a deployment does.
+async fn deploy(project: &Project, cloud: &Cloud) -> Result<(), Error> {
+    let bucket = output(cloud, "AssetsBucket");
+    let mut folders = vec![project.path("config"), project.path("scripts")];
+    while let Some(folder) = folders.pop() {
+        let refused = |error| Error::Machine(format!("reading {}", folder.display()), error);
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).map_err(refused)? {
+            let path = entry.map_err(refused)?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let key = path.strip_prefix(project.path("")).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let bytes = std::fs::read(&path).map_err(refused)?;
+            cloud.put_object(&bucket, &key, &bytes).await?;
+        }
+    }
+    Ok(())
+}
+
+fn output(cloud: &Cloud, name: &str) -> String {
+    cloud.outputs().get(name).cloned().unwrap_or_default()
+}
+
+/// A run on the local stack.
+struct Run<'c> {
+    cloud: &'c Cloud,
+    execution: &'c str,
+    bucket: String,
+    prefix: String,
+    about: String,
+}
+
+impl<'c> Run<'c> {
+    async fn of(cloud: &'c Cloud, workflow: &str, execution: &'c str) -> Result<Self, Error> {
+        let described = cloud.call("states", "DescribeExecution", json!({"executionArn": execution})).await?;
+        let started = described["startDate"].as_f64().unwrap_or_default();
+        #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
+        let started: DateTime<Utc> =
+            DateTime::from_timestamp_millis((started * 1000.0).round() as i64).unwrap_or_default();
+        let prefix = run_prefix(workflow, started, described["name"].as_str().unwrap_or_default());
+        Ok(Self { cloud, execution, bucket: output(cloud, "ResultsBucket"), prefix, about: workflow.to_owned() })
+    }
+
+    async fn plan(&self) -> Result<Option<Plan>, Error> {
+        let Ok(plan) = self.cloud.get_object(&self.bucket, &format!("{}plan.json", self.prefix)).await else {
+            return Ok(None);
+        };
+        Plan::read(&plan).map(Some).map_err(|error| Error::Function(error.to_string()))
+    }
+
+    /// Shows what runs until the execution has ended; whether it was stopped from the keyboard.
+    async fn follow(&self, seen: &mut broadcast::Receiver<Entry>) -> Result<bool, Error> {
+        let mut progress = Progress::new(&self.about);
+        let mut planned = false;
+        let mut stopped = false;
+        let mut ended = std::pin::pin!(self.cloud.wait(self.execution));
+        loop {
+            tokio::select! {
+                biased;
+                entry = seen.recv() => {
+                    // Who lags behind misses a step of the display, nothing else.
+                    let Ok(Entry { what: What::Execution { arn, status }, .. }) = entry else { continue };
+                    let Some(name) = query_of(&arn) else { continue };
+                    if !planned && let Some(plan) = self.plan().await? {
+                        progress.planned(&plan);
+                        planned = true;
+                    }
+                    progress.execution(name, &status);
+                }
+                described = &mut ended => {
+                    progress.end();
+                    return described.map(|_| stopped).map_err(Error::from);
+                }
+                pressed = tokio::signal::ctrl_c(), if !stopped => {
+                    pressed.map_err(|error| Error::Machine("waiting for signals".into(), error))?;
+                    stopped = true;
+                    progress.say("stopping");
+                    let body = json!({"executionArn": self.execution, "error": "Stopped", "cause": "from the keyboard"});
+                    self.cloud.call("states", "StopExecution", body).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits for the report of a run that could not report itself, and for its statements to be cancelled.
+    async fn last_words(&self, seen: &mut broadcast::Receiver<Entry>) {
+        let said = async {
+            loop {
+                match seen.recv().await {
+                    Ok(Entry { what: What::Execution { arn, status }, .. })
+                        if status != "RUNNING" && arn.contains("-report:") =>
+                    {
+                        return;
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return,
+                    _ => {}
+                }
+            }
+        };
+        // Late is late: then there is no summary, and what is there is counted here.
+        let _ = tokio::time::timeout(LAST_WORDS, said).await;
+    }
+
+    /// Copies what the run kept to a folder.
+    async fn copy(&self, plan: &Plan, folder: &Path) -> Result<(), Error> {
+        let keys = plan.keys();
+        let mut wanted = vec![keys.plan(), keys.summary(), keys.report()];
+        for segment in &plan.segments {
+            let key = keys.manifest(&segment.name);
+            let manifest = self.cloud.get_object(&self.bucket, &key).await.ok();
+            wanted.push(key);
+            let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else { continue };
+            for entry in &manifest.queries {
+                wanted.extend([&entry.result_key, &entry.csv_key, &entry.error_key].into_iter().flatten().cloned());
+            }
+        }
+        for key in wanted {
+            // What the run did not come to is not there.
+            let Ok(bytes) = self.cloud.get_object(&self.bucket, &key).await else { continue };
+            let file = folder.join(key.strip_prefix(&plan.prefix).unwrap_or(&key));
+            let refused = |error| Error::Machine(format!("writing {}", file.display()), error);
+            if let Some(parent) = file.parent() {
+                std::fs::create_dir_all(parent).map_err(refused)?;
+            }
+            std::fs::write(&file, bytes).map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of an execution of `statement`.
+fn query_of(arn: &str) -> Option<&str> {
+    let (machine, name) = arn.split_once(":execution:")?.1.split_once(':')?;
+    machine.ends_with("-statement").then_some(name)
+}
+
+/// The summary for people.
+fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
+    let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let counts = &summary.counts;
+    let took = (summary.ended_at - summary.started_at).num_milliseconds().max(0);
+    let mut text = format!(
+        "{}: {} of {} finished in {}.{} s, {}, {}\n",
+        summary.workflow,
+        counts.finished,
+        plural(counts.queries - counts.off, "query", "queries"),
+        took / 1000,
+        took % 1000 / 100,
+        plural(summary.rounds.into(), "round", "rounds"),
+        plural(summary.rows, "row", "rows"),
+    );
+    let found = |severity: Severity| summary.findings.iter().filter(|finding| finding.severity == severity).count();
+    if report.is_some() {
+        let found: Vec<String> = Severity::ALL
+            .into_iter()
+            .filter(|severity| found(*severity) > 0)
+            .map(|severity| format!("{} {}", found(severity), severity.name()))
+            .collect();
+        text += &match found.is_empty() {
+            true => "findings: none\n".to_owned(),
+            false => format!("findings: {}\n", found.join(", ")),
+        };
+    }
+    if !summary.not_evaluated.is_empty() {
+        text += &format!("rules that could not be evaluated: {}\n", summary.not_evaluated.join(", "));
+    }
+    if !summary.failures.is_empty() {
+        text += "never succeeded:\n";
+    }
+    let width = summary.failures.iter().map(|failure| failure.query.len()).max().unwrap_or_default();
+    for failure in &summary.failures {
+        text += &format!("  {:<width$}  {}: {}\n", failure.query, failure.error.name, failure.error.message);
+    }
+    text += &format!("kept in   {}\n", folder.display());
+    if let Some(report) = report {
+        text += &format!("report    {}\n", report.display());
+    }
+    text
+}
