@@ -153,6 +153,87 @@ fn serve_answers_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     assert!(!env.exists(), "nothing is left to be sourced");
 }
 
+/// A project with the real templates and machines, and a workflow of its own.
+fn project(workflow: &str, queries: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    for shared in ["infra", "statemachines"] {
+        std::os::unix::fs::symlink(real.join(shared), folder.path().join(shared)).unwrap();
+    }
+    for below in ["config/workflows", "scripts"] {
+        std::fs::create_dir_all(folder.path().join(below)).unwrap();
+    }
+    let mut configured = Vec::new();
+    for (name, sql) in queries {
+        std::fs::write(folder.path().join(format!("scripts/{name}.sql")), sql).unwrap();
+        configured.push(json!({"name": name, "script": format!("scripts/{name}.sql"), "timeLimitSeconds": 60}));
+    }
+    let document = json!({
+        "name": workflow, "timeLimitSeconds": 60, "queries": configured, "plan": "only", "rounds": 1,
+        "plans": {"only": {"segments": [{"name": "all", "queries": ["*"]}]}},
+    });
+    std::fs::write(folder.path().join(format!("config/workflows/{workflow}.json")), document.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn run_shows_what_it_does_and_keeps_results_and_1_is_persistent_failures() {
+    let project = project("own", &[("good", "select 6*7 as answer"), ("bad", "select * from nowhere")]);
+    let folder = project.path().to_str().unwrap();
+    let out = project.path().join("out");
+    let output = tasker(&["--project", folder, "run", "own", "--json", "--out", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["ending"], &summary["counts"]["finished"]), (&json!("PERSISTENT_FAILURES"), &json!(1)));
+    assert_eq!(summary["failures"][0]["error"]["name"], "Redshift.UndefinedObject");
+    // Start, plan, segment, loop, report; and two queries.
+    let transitions = summary["cost"]["stateTransitions"].as_u64().unwrap();
+    assert!((20..40).contains(&transitions), "{transitions}");
+    let said = text(&output.stderr);
+    assert!(said.contains("all 1/2: good finished") && said.contains("all 2/2: bad failed"), "{said}");
+    assert_eq!(std::fs::read_to_string(out.join("results/good.csv")).unwrap(), "answer\r\n42\r\n");
+    assert!(std::fs::read_to_string(out.join("errors/bad.json")).unwrap().contains("nowhere"));
+
+    let output = tasker(&["--project", folder, "run", "nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("InvalidConfiguration: config/workflows/nobody.json"),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = tasker(&["--project", folder, "report", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("has no report"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn ctrl_c_stops_the_run_and_leaves_what_there_is() {
+    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 4000) select count(*) from n a, n b, n c";
+    let project = project("own", &[("good", "select 1 as one"), ("endless", endless)]);
+    let out = project.path().join("out");
+    let mut running = Command::new(env!("CARGO_BIN_EXE_tasker"))
+        .args(["--project", project.path().to_str().unwrap(), "run", "own", "--json", "--out", out.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(running.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("good finished") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended early");
+    }
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let rest: Vec<String> = said.lines().map(Result::unwrap).collect();
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("stopped: the statements that ran were cancelled")), "{rest:?}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["ending"], &summary["counts"]["finished"]), (&json!("STOPPED"), &json!(1)), "{summary}");
+    assert!(out.join("manifests/all.json").is_file() && out.join("results/good.csv").is_file());
+}
+
 #[test]
 fn check_says_where_a_machine_is_wrong() {
     let output = tasker(&["check"]);
@@ -172,4 +253,23 @@ fn check_says_where_a_machine_is_wrong() {
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found[0]["line"], &found[0]["severity"]), (&json!(4), &json!("error")), "{found}");
     assert_eq!(tasker(&["check", "no/such/file"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_with_a_workflow() {
+    let folder = tempfile::tempdir().unwrap();
+    let workflows = folder.path().join("config/workflows");
+    std::fs::create_dir_all(&workflows).unwrap();
+    let file = workflows.join("own.json");
+    let workflow = json!({
+        "name": "own", "timeLimitSeconds": 60, "plan": "other", "plans": {"only": {"segments": [{"name": "all", "queries": ["*"]}]}},
+        "queries": [{"name": "a", "script": "scripts/a.sql", "timeLimitSeconds": 60, "depends": []}],
+    });
+    std::fs::write(&file, workflow.to_string()).unwrap();
+    let output = tasker(&["check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    for wanted in ["own.json: error: $.plan:", "scripts/a.sql", "did you mean \"dependsOn\"?"] {
+        assert!(said.contains(wanted), "{wanted} is missing in: {said}");
+    }
 }

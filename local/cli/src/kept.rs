@@ -35,8 +35,7 @@ impl Kept {
         let plan = Plan::read(&plan).map_err(|error| Error::Usage(format!("{}: {error}", folder.display())))?;
         let manifests: Vec<Manifest> =
             plan.segments.iter().filter_map(|segment| json(folder, &Keys("").manifest(&segment.name))).collect();
-        let summary =
-            json(folder, &Keys("").summary()).unwrap_or_else(|| Summary::new(&plan, &manifests, Utc::now()));
+        let summary = json(folder, &Keys("").summary()).unwrap_or_else(|| Summary::new(&plan, &manifests, Utc::now()));
         Ok(Self { folder: folder.to_owned(), plan, summary, manifests })
     }
 
@@ -53,16 +52,19 @@ impl Kept {
     pub fn build_report(&mut self, project: &Project) -> Result<(), Error> {
         if let Some(name) = &self.plan.report {
             let refused = |refusal: aws::Refusal| Error::Function(refusal.to_string());
-            let texts = configuration::report_keys(name).iter().map(|key| read(project, key)).collect::<Result<_, _>>()?;
+            let texts =
+                configuration::report_keys(name).iter().map(|key| read(project, key)).collect::<Result<_, _>>()?;
             let files = Files::new(name, texts).map_err(refused)?;
             let workflow: Value =
-                serde_json::from_str(&read(project, &configuration::workflow_key(&self.plan.workflow))?).unwrap_or_default();
+                serde_json::from_str(&read(project, &configuration::workflow_key(&self.plan.workflow))?)
+                    .unwrap_or_default();
             let (results, csv) = self.results();
+            let previous = self.previous();
             let inputs = Inputs {
                 plan: &self.plan,
                 files: &files,
                 description: workflow["description"].as_str().unwrap_or_default(),
-                previous: self.previous().as_ref(),
+                previous: previous.as_ref(),
                 results: &results,
                 csv: &csv,
                 place: Some(Address { place: self.folder.display().to_string(), link: None }),
@@ -99,9 +101,11 @@ impl Kept {
         // Names begin with the time.
         earlier.retain(|folder| folder.file_name().is_some_and(|name| name < own));
         earlier.sort();
-        earlier.iter().rev().filter_map(|folder| json::<Summary>(folder, &Keys("").summary())).find(|summary| {
-            summary.workflow == self.plan.workflow && summary.target == self.plan.target
-        })
+        earlier
+            .iter()
+            .rev()
+            .filter_map(|folder| json::<Summary>(folder, &Keys("").summary()))
+            .find(|summary| summary.workflow == self.plan.workflow && summary.target == self.plan.target)
     }
 
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {

@@ -116,6 +116,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             Command::Sql(arguments) => sql::run(&project, arguments).await,
             Command::Execute(arguments) => execute::run(&project, arguments).await,
             Command::Run(arguments) => run::run(&project, arguments).await,
+            Command::Report(arguments) => report::run(&project, &arguments),
             Command::Serve(arguments) => serve::run(&project, arguments).await,
             Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,

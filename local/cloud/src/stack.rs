@@ -31,7 +31,7 @@ use crate::s3::Buckets;
 use crate::service::Service;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
-use crate::stepfunctions::{StepFunctions, TaskRunner};
+use crate::stepfunctions::{StepFunctions, TaskRunner, Usage};
 use crate::template::{self, Inputs, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};

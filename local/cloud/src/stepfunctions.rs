@@ -15,8 +15,8 @@ use tokio::task::AbortHandle;
 
 use crate::service::Clock;
 use crate::{ApiError, Caller};
-use states::{Command, Event, Ids, TaskId, Time, service};
 pub use states::service::Usage;
+use states::{Command, Event, Ids, TaskId, Time, service};
 pub use states::{Config, Pattern, TaskFailure, TaskResource};
 
 /// Makes the calls of Task states.

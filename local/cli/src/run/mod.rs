@@ -12,6 +12,7 @@ use clap::Args;
 use cloud::trace::{Entry, What};
 use cloud::{Cloud, Seed};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 use workflow::configuration::Severity;
 use workflow::manifest::{Ending, Manifest};
@@ -170,6 +171,9 @@ impl<'c> Run<'c> {
         let mut progress = Progress::new(&self.about);
         let mut planned = false;
         let mut stopped = false;
+        // Made once: what is pressed between two looks is not lost.
+        let mut pressed =
+            signal(SignalKind::interrupt()).map_err(|error| Error::Machine("waiting for signals".into(), error))?;
         let mut ended = std::pin::pin!(self.cloud.wait(self.execution));
         loop {
             tokio::select! {
@@ -188,8 +192,7 @@ impl<'c> Run<'c> {
                     progress.end();
                     return described.map(|_| stopped).map_err(Error::from);
                 }
-                pressed = tokio::signal::ctrl_c(), if !stopped => {
-                    pressed.map_err(|error| Error::Machine("waiting for signals".into(), error))?;
+                _ = pressed.recv(), if !stopped => {
                     stopped = true;
                     progress.say("stopping");
                     let body = json!({"executionArn": self.execution, "error": "Stopped", "cause": "from the keyboard"});
@@ -226,7 +229,9 @@ impl<'c> Run<'c> {
             let key = keys.manifest(&segment.name);
             let manifest = self.cloud.get_object(&self.bucket, &key).await.ok();
             wanted.push(key);
-            let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else { continue };
+            let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else {
+                continue;
+            };
             for entry in &manifest.queries {
                 wanted.extend([&entry.result_key, &entry.csv_key, &entry.error_key].into_iter().flatten().cloned());
             }

@@ -131,7 +131,12 @@ impl Segment {
         };
         let round = if round > 1 { format!(" in round {round}") } else { String::new() };
         let ended = self.ended(true) + self.ended(false);
-        format!("{} {ended}/{}: {} {word}{round}", self.name, self.bar.length().unwrap_or_default(), self.queries[query].name)
+        format!(
+            "{} {ended}/{}: {} {word}{round}",
+            self.name,
+            self.bar.length().unwrap_or_default(),
+            self.queries[query].name
+        )
     }
 }
 

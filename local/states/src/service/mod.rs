@@ -92,7 +92,8 @@ impl Engine {
     fn usage(&self) -> Usage {
         let mut usage = Usage { executions: self.executions.len(), ..Usage::default() };
         for execution in &self.executions {
-            let count = |wanted: fn(&Details) -> bool| execution.history.iter().filter(|event| wanted(&event.details)).count();
+            let count =
+                |wanted: fn(&Details) -> bool| execution.history.iter().filter(|event| wanted(&event.details)).count();
             let entered = count(|details| matches!(details, Details::StateEntered { .. }));
             let tasks = count(|details| matches!(details, Details::StateEntered { kind: StateKind::Task, .. }));
             let scheduled = count(|details| matches!(details, Details::TaskScheduled(_)));
