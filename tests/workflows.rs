@@ -347,6 +347,34 @@ impl Files {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_is_refused_for_now_is_waited_for_and_a_cut_off_collector_begins_anew() {
+    let world = World::start().await;
+    let files = Files::new("patient").query("rows", "select 1 as one union all select 2 order by 1", json!({}));
+    let faults = world.cloud.data_api().unwrap().faults();
+    faults.throttle("GetStatementResult", 7, redshift::Throttle::Exception);
+    let run = Run::of(&world, &files).await;
+    assert_eq!(run.ended.status, "SUCCEEDED", "{:?}", run.ended);
+    assert_eq!(run.csv(&world, "rows").await.unwrap(), "one\r\n1\r\n2\r\n");
+
+    files.put(&world).await;
+    faults.throttle("GetStatementResult", 3, redshift::Throttle::Exception);
+    let mut seen = world.cloud.trace();
+    let execution = Run::start(&world, &files.name).await;
+    until(&mut seen, "the collector asks for rows", |what| {
+        matches!(what, What::Call { operation, function: Some(function), .. }
+            if operation == "GetStatementResult" && function == "whole-collector")
+    })
+    .await;
+    assert_eq!(world.cloud.kill("CollectorFunction"), 1);
+    let run = Run::end(&world, &files.name, &execution).await;
+    assert_eq!(run.ended.status, "SUCCEEDED", "{:?}", run.ended);
+    assert_eq!(run.csv(&world, "rows").await.unwrap(), "one\r\n1\r\n2\r\n");
+    let summary = run.summary(&world).await;
+    assert_eq!((summary.rounds, summary.rows), (1, 2), "the SQL was not run again");
+    world.cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_workflows_at_the_same_time_do_not_touch_each_other() {
     let world = World::start().await;
     let mut started = Vec::new();
@@ -376,21 +404,20 @@ async fn ten_workflows_at_the_same_time_do_not_touch_each_other() {
 async fn a_thousand_queries_are_a_small_history_and_few_transitions() {
     let world = World::start().await;
     let mut files = Files::new("many");
-    for number in 0..1_000 {
+    // More than one execution of `loop` takes on.
+    for number in 0..1_040 {
         files = files.query(&format!("query-{number}"), &format!("select {number} as number"), json!({}));
     }
-    let segments: Vec<Value> = (0..4)
-        .map(|part| {
-            let names: Vec<String> = (0..250).map(|number| format!("query-{}", part * 250 + number)).collect();
-            json!({"name": format!("part{part}"), "queries": names})
-        })
-        .collect();
-    let files = files.with("plans", json!({"only": {"segments": segments}}));
+    let segment = json!({"name": "all", "queries": ["*"], "mode": "graph", "width": 8});
+    let files = files.with("plans", json!({"only": {"segments": [segment]}}));
     let run = Run::of(&world, &files).await;
     assert_eq!(run.ended.status, "SUCCEEDED", "{:?}", run.ended);
     let summary = run.summary(&world).await;
-    assert_eq!((summary.counts.finished, summary.rounds, summary.rows), (1_000, 1, 1_000));
-    assert_eq!(executions(&world).await.len(), 1_000);
+    assert_eq!((summary.counts.finished, summary.rounds, summary.rows), (1_040, 1, 1_040));
+    assert_eq!(executions(&world).await.len(), 1_040);
+    let usage = world.cloud.usage();
+    assert!(usage.transitions <= 6 * 1_040, "{usage:?}");
+    assert!(usage.longest_history < 10_000, "{usage:?}");
     assert_eq!(run.csv(&world, "query-999").await.unwrap(), "number\r\n999\r\n");
     world.cloud.shutdown().await;
 }

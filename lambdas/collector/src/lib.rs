@@ -5,13 +5,14 @@
 mod buffer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws::objects::{Objects, Upload};
 use aws::{Refusal, RunError};
 use base64::Engine as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
-use statement::ports::{Cell, DataApi, Page};
+use statement::ports::{Cell, DataApi, FailureKind, Page};
 use statement::request::Format;
 use workflow::field::{Column, Field};
 use workflow::status::{Failure, State, Status};
@@ -75,6 +76,10 @@ pub async fn handle(
     Ok(json!({"query": keep.query, "status": status.status.name(), "rows": status.rows}))
 }
 
+/// How often a page is tried again, and the pauses: about a minute and a half in all.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv; charset=utf-8";
 
@@ -127,7 +132,7 @@ async fn copy(
     typed: &mut Sink,
     plain: &mut Sink,
 ) -> Result<u64, Refusal> {
-    let mut page = data.result(id, None, Format::Json).await?;
+    let mut page = next_page(data, id, None).await?;
     let columns = columns(&page)?;
     let said = statement["rows"].as_u64().filter(|_| statement.get("subStatements").is_none());
     let total = page.total.and_then(|total| u64::try_from(total).ok()).or(said).unwrap_or_default();
@@ -146,11 +151,29 @@ async fn copy(
         typed.send().await?;
         plain.send().await?;
         let Some(next) = page.next else { break };
-        page = data.result(id, Some(&next), Format::Json).await?;
+        page = next_page(data, id, Some(&next)).await?;
     }
     json.finish().map_err(refused)?;
     typed.send().await?;
     Ok(total)
+}
+
+/// A page. GetStatementResult may be called 20 times a second in an account: who is refused for now waits, so that a long
+/// result need not begin anew.
+async fn next_page(data: &dyn DataApi, id: &str, next: Option<&str>) -> Result<Page, Refusal> {
+    let mut pause = PAUSE;
+    for _ in 0..TRIES {
+        match data.result(id, next, Format::Json).await {
+            Err(failure) if matches!(failure.kind, FailureKind::Throttled | FailureKind::Unavailable) => {
+                // Two that were refused together do not come again together.
+                let share = Utc::now().timestamp_subsec_micros() % 1_000;
+                tokio::time::sleep(pause / 2 + pause * share / 2_000).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(data.result(id, next, Format::Json).await?)
 }
 
 fn refused(error: result::Error) -> Refusal {

@@ -390,6 +390,11 @@ impl Cloud {
         self.parts.lambda.kill(self.name_of(function))
     }
 
+    /// The ids of the processes of a function (by path, logical id or name).
+    pub fn processes(&self, function: &str) -> Vec<u32> {
+        self.parts.lambda.processes(self.name_of(function))
+    }
+
     /// Everything that happens from now on.
     pub fn trace(&self) -> broadcast::Receiver<Entry> {
         self.trace.subscribe()

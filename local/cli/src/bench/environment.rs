@@ -19,7 +19,7 @@ use super::services::Services;
 use crate::Error;
 
 /// A process that does not come up or answer within this time ends the measurement.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A started function; dropping it ends the process.
 pub struct Environment<'s> {
@@ -77,6 +77,7 @@ impl<'s> Environment<'s> {
                 ("KEY_ARN", "arn:aws:kms:us-east-1:000000000000:key/bench"),
                 ("QUEUE_URL", "http://127.0.0.1/000000000000/bench-completion"),
                 ("ASSETS_BUCKET", "bench-assets"),
+                ("RESULTS_BUCKET", "bench-results"),
                 ("REDSHIFT_CLUSTER", "bench"),
                 ("REDSHIFT_DATABASE", "dev"),
                 ("LOG_LEVEL", "info"),

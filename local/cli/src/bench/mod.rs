@@ -1,11 +1,13 @@
-//! `tasker bench functions`: what the functions themselves cost, as the programs that are deployed, against services
-//! that answer at once.
+//! `tasker bench`: what the functions themselves cost, as the programs that are deployed, against services that answer at
+//! once; and what a workflow of many queries costs on the local stack.
 //!
 //! Measures and reports; asserts nothing. What the stand-ins of the services take is counted and taken off, so that
 //! the figures are the functions' own.
 
+mod collector;
 mod environment;
 mod services;
+mod workflow;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +47,27 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Memory and time of the collector for a large result.
+    Collector {
+        /// The folder with the program; target/lambda of the project when not given.
+        #[arg(long, value_name = "FOLDER")]
+        programs: Option<PathBuf>,
+        /// How large the result is, in MB of the Data API's JSON.
+        #[arg(long, default_value_t = 500)]
+        megabytes: u64,
+        /// The figures as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Transitions, history, memory and time of a workflow of many queries.
+    Workflow {
+        /// How many queries.
+        #[arg(long, default_value_t = 10_000)]
+        queries: usize,
+        /// The figures as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What one function cost. Times in microseconds.
@@ -63,7 +86,14 @@ struct Figures {
 /// # Errors
 /// [`Error::Usage`] when the programs are not built; what the machine refuses.
 pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
-    let What::Functions { programs, json } = arguments.what;
+    match arguments.what {
+        What::Functions { programs, json } => functions(project, programs, json).await,
+        What::Collector { programs, megabytes, json } => collector::run(project, programs, megabytes, json).await,
+        What::Workflow { queries, json } => workflow::run(project, queries, json).await,
+    }
+}
+
+async fn functions(project: &Project, programs: Option<PathBuf>, json: bool) -> Result<(), Error> {
     let folder = programs.unwrap_or_else(|| project.path("target/lambda"));
     let tasker = program(&folder, "tasker-function")?;
     let completion = program(&folder, "completion-function")?;
@@ -107,7 +137,7 @@ fn program(folder: &Path, name: &str) -> Result<PathBuf, Error> {
         return Ok(path);
     }
     Err(Error::Usage(format!(
-        "{} is not there: build the functions with\n  cargo build --profile lambda -p tasker-function -p completion-function",
+        "{} is not there: build the functions with\n  cargo build --profile lambda -p {name}",
         path.display()
     )))
 }
