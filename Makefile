@@ -1,6 +1,7 @@
-# `make demo` shows the system at work, `make test` runs every test, `make clients` runs the AWS CLI, boto3 and Airflow
-# against the command. Each first sees to what it needs: the PostgreSQL server programs, for the template checks
-# cfn-lint, for the clients a folder of Python packages (a minute the first time, 540 MB).
+# `make demo` reviews a warehouse that has troubles, from configured queries to the report; `make test` runs every test;
+# `make clients` runs the AWS CLI, boto3 and Airflow against the command. Each first sees to what it needs: the PostgreSQL
+# server programs, for the template checks cfn-lint, for the clients a folder of Python packages (a minute the first
+# time, 540 MB).
 
 CFN_LINT_VERSION := 1.51.0
 TOOLS := .tasker/tools
@@ -8,7 +9,7 @@ TOOLS := .tasker/tools
 .PHONY: demo test lint clients clients-update check-docs postgres
 
 demo: postgres
-	cargo run --release -- demo
+	cargo run --release -- run review --seed troubled
 
 test: postgres
 	cargo test --workspace --all-targets

@@ -82,7 +82,37 @@ impl Project {
             .chain(parameters)
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect::<BTreeMap<_, _>>();
-        Ok(Cloud::start(options).await?)
+        let cloud = Cloud::start(options).await?;
+        match self.copy_assets(&cloud).await {
+            Ok(()) => Ok(cloud),
+            Err(error) => {
+                cloud.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Copies configuration and SQL files to the assets bucket, as a deployment does.
+    async fn copy_assets(&self, cloud: &Cloud) -> Result<(), Error> {
+        let Some(bucket) = cloud.outputs().get("AssetsBucket") else { return Ok(()) };
+        let mut folders = vec![self.path("config"), self.path("scripts")];
+        while let Some(folder) = folders.pop() {
+            let refused = |error| Error::Machine(format!("reading {}", folder.display()), error);
+            if !folder.is_dir() {
+                continue;
+            }
+            for entry in std::fs::read_dir(&folder).map_err(refused)? {
+                let path = entry.map_err(refused)?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let key = path.strip_prefix(&self.folder).unwrap_or(&path).to_string_lossy();
+                let bytes = std::fs::read(&path).map_err(refused)?;
+                cloud.put_object(bucket, &key, &bytes).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The ARN of the state machine that runs `statemachines/<name>.asl.json`.

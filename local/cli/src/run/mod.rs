@@ -70,7 +70,6 @@ pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
 }
 
 async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(), Error> {
-    deploy(project, cloud).await?;
     let machine = project.machine(cloud, "workflow").await?;
     let mut input = json!({"workflow": arguments.workflow});
     for (name, value) in [("plan", &arguments.plan), ("target", &arguments.target)] {
@@ -110,29 +109,6 @@ async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(
         open(&report)?;
     }
     if kept.summary.ending == Ending::Succeeded { Ok(()) } else { Err(Error::Failed) }
-}
-
-/// Copies configuration and SQL files to the assets bucket, as a deployment does.
-async fn deploy(project: &Project, cloud: &Cloud) -> Result<(), Error> {
-    let bucket = output(cloud, "AssetsBucket");
-    let mut folders = vec![project.path("config"), project.path("scripts")];
-    while let Some(folder) = folders.pop() {
-        let refused = |error| Error::Machine(format!("reading {}", folder.display()), error);
-        if !folder.is_dir() {
-            continue;
-        }
-        for entry in std::fs::read_dir(&folder).map_err(refused)? {
-            let path = entry.map_err(refused)?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let key = path.strip_prefix(project.path("")).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            let bytes = std::fs::read(&path).map_err(refused)?;
-            cloud.put_object(&bucket, &key, &bytes).await?;
-        }
-    }
-    Ok(())
 }
 
 fn output(cloud: &Cloud, name: &str) -> String {
@@ -256,6 +232,12 @@ fn query_of(arn: &str) -> Option<&str> {
     machine.ends_with("-statement").then_some(name)
 }
 
+/// The path from the current folder, where it leads down from there.
+fn near(path: &Path) -> &Path {
+    let below = std::env::current_dir().ok().and_then(|current| path.strip_prefix(current).ok());
+    below.unwrap_or(path)
+}
+
 /// The summary for people.
 fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
     let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
@@ -293,9 +275,9 @@ fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
     for failure in &summary.failures {
         text += &format!("  {:<width$}  {}: {}\n", failure.query, failure.error.name, failure.error.message);
     }
-    text += &format!("kept in   {}\n", folder.display());
+    text += &format!("kept in   {}\n", near(folder).display());
     if let Some(report) = report {
-        text += &format!("report    {}\n", report.display());
+        text += &format!("report    {}\n", near(report).display());
     }
     text
 }
