@@ -40,6 +40,14 @@ impl Objects {
     /// # Errors
     /// What S3 refuses.
     pub async fn get(&self, key: &str) -> Outcome<Option<Vec<u8>>> {
+        Ok(self.get_within(key, u64::MAX).await?.and_then(Result::ok))
+    }
+
+    /// The same of an object that is no larger than `most` bytes, otherwise its size.
+    ///
+    /// # Errors
+    /// What S3 refuses.
+    pub async fn get_within(&self, key: &str, most: u64) -> Outcome<Option<Result<Vec<u8>, u64>>> {
         let object = match self.clients.s3().get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
             Err(error) => {
@@ -47,10 +55,14 @@ impl Objects {
                 return if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure) };
             }
         };
+        let size = object.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+        if size > most {
+            return Ok(Some(Err(size)));
+        }
         let body = object.body.collect().await.map_err(|_| {
             failure::ours("s3", FailureKind::Unknown, "transport", "the object could not be read to its end")
         })?;
-        Ok(Some(body.to_vec()))
+        Ok(Some(Ok(body.to_vec())))
     }
 
     /// Writes an object, over what was there.

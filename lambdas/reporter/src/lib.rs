@@ -15,19 +15,19 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use statement::ports::Outcome;
 use workflow::address::{Address, Link};
-use workflow::configuration;
+use workflow::configuration::{self, Target};
 use workflow::manifest::{Ending, Manifest};
 use workflow::notification::{self, Message};
 use workflow::plan::{Keys, Plan, run_prefix, runs_prefix};
 use workflow::status::Status;
 use workflow::summary::Summary;
 
-use report::{Files, Inputs, Results};
+use report::{Files, Inputs, Making};
 
 /// How long a link in a report or message works at most. It ends earlier with the function's own credentials.
 const LINK: Duration = Duration::from_secs(12 * 60 * 60);
-/// Results read at a time.
-const CONCURRENCY: usize = 4;
+/// The largest result that a report reads, in bytes: it is held whole beside the tables made of those before it.
+const LARGEST: u64 = 256 << 20;
 /// Statuses read at a time.
 const STATUSES: usize = 32;
 const JSON: &str = "application/json";
@@ -107,19 +107,16 @@ impl Reporter {
         if let Some(name) = &plan.report {
             let files = self.files(name).await?;
             let previous = self.previous(plan).await?;
-            let results = self.read_results(&manifests).await?;
-            let csv = self.addresses(&manifests, now).await?;
+            let making = self.sections(&files, plan.target, &manifests).await?;
             let inputs = Inputs {
                 plan,
-                files: &files,
                 description: &self.description(&plan.workflow).await?,
                 previous: previous.as_ref(),
-                results: &results,
-                csv: &csv,
+                csv: &self.addresses(&manifests, now).await?,
                 place: Some(Address { place: self.place(&plan.prefix), link: None }),
                 now,
             };
-            let html = report::build(&inputs, &mut summary)?;
+            let html = making.finish(&inputs, &mut summary)?;
             self.results.put(&keys.report(), html.into_bytes(), HTML).await?;
             place = Some(self.address(&keys.report(), now).await?);
         }
@@ -201,21 +198,27 @@ impl Reporter {
         Ok(None)
     }
 
-    /// The results by query, as they lie in S3.
-    async fn read_results(&self, manifests: &[Manifest]) -> Result<Results, Refusal> {
-        let finished = manifests
-            .iter()
-            .flat_map(|manifest| &manifest.queries)
-            .filter_map(|entry| Some((entry.status.query.clone(), entry.result_key.clone()?, entry.status.rows)));
-        let read: Vec<Option<_>> = futures::stream::iter(finished)
-            .map(|(query, key, rows)| async move {
-                let bytes = self.results.get(&key).await?;
-                Outcome::Ok(bytes.map(|bytes| (query, (bytes, rows))))
-            })
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        Ok(read.into_iter().flatten().collect())
+    /// The sections of the report, each from its result.
+    async fn sections<'f>(
+        &self,
+        files: &'f Files,
+        target: Target,
+        manifests: &[Manifest],
+    ) -> Result<Making<'f>, Refusal> {
+        let mut making = Making::new(files, target)?;
+        for entry in manifests.iter().flat_map(|manifest| &manifest.queries) {
+            let query = &entry.status.query;
+            let Some(key) = entry.result_key.as_ref().filter(|_| making.has(query)) else { continue };
+            match self.results.get_within(key, LARGEST).await? {
+                Some(Ok(bytes)) => making.load(query, bytes.as_slice(), entry.status.rows),
+                Some(Err(size)) => {
+                    making
+                        .leave_out(query, format!("its result has {size} bytes, more than a report reads ({LARGEST})"));
+                }
+                None => {}
+            }
+        }
+        Ok(making)
     }
 
     async fn addresses(&self, manifests: &[Manifest], now: DateTime<Utc>) -> Result<HashMap<String, Address>, Refusal> {

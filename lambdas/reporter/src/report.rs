@@ -1,11 +1,12 @@
 //! The report from documents at hand, without any service, so that the function and a person at a command make the same.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 use aws::Refusal;
 use chrono::{DateTime, Utc};
 use workflow::address::Address;
-use workflow::configuration::{self, Report, ReportFiles};
+use workflow::configuration::{self, Report, ReportFiles, Target};
 use workflow::plan::Plan;
 use workflow::report::{Limits, Page, Review, render};
 use workflow::summary::Summary;
@@ -39,21 +40,20 @@ impl Files {
     }
 }
 
-/// By query: its result in typed JSON, and how many rows its statement had.
-pub type Results = HashMap<String, (Vec<u8>, Option<u64>)>;
+/// A report in the making: each section is loaded by itself, so that only one result is held beside the tables.
+pub struct Making<'f> {
+    files: &'f Files,
+    review: Review<'f>,
+}
 
-/// What a report is made of.
+/// What a report says beside its sections.
 pub struct Inputs<'i> {
     /// The run's plan.
     pub plan: &'i Plan,
-    /// How it is made.
-    pub files: &'i Files,
     /// What the workflow is for.
     pub description: &'i str,
     /// The run before, where there is one.
     pub previous: Option<&'i Summary>,
-    /// The results.
-    pub results: &'i Results,
     /// By query: where its CSV is.
     pub csv: &'i HashMap<String, Address>,
     /// Where everything of the run is.
@@ -62,36 +62,59 @@ pub struct Inputs<'i> {
     pub now: DateTime<Utc>,
 }
 
-/// Evaluates the rules, puts what they found into the summary, and gives the page.
-///
-/// # Errors
-/// `InvalidConfiguration` for a wrong template; `Internal` where SQLite cannot be set up.
-pub fn build(inputs: &Inputs<'_>, summary: &mut Summary) -> Result<String, Refusal> {
-    let refused = |error: workflow::report::Error| match error {
-        workflow::report::Error::Template { .. } => Refusal::new("InvalidConfiguration", error.to_string()),
-        workflow::report::Error::Database(_) => Refusal::new("Internal", error.to_string()),
-    };
-    let mut review = Review::new(&inputs.files.report, inputs.plan.target, Limits::default()).map_err(refused)?;
-    let sections: Vec<&str> = review.sections().map(|section| section.id.as_str()).collect();
-    for section in sections {
-        if let Some((bytes, rows)) = inputs.results.get(section)
-            && let Err(error) = review.load(section, bytes.as_slice(), *rows)
-        {
+impl<'f> Making<'f> {
+    /// With no section loaded.
+    ///
+    /// # Errors
+    /// `Internal` where SQLite cannot be set up.
+    pub fn new(files: &'f Files, target: Target) -> Result<Self, Refusal> {
+        let review = Review::new(&files.report, target, Limits::default()).map_err(refused)?;
+        Ok(Self { files, review })
+    }
+
+    /// Whether a query's result is a section of the report.
+    #[must_use]
+    pub fn has(&self, query: &str) -> bool {
+        self.review.sections().any(|section| section.id == query)
+    }
+
+    /// Loads a section from its result, which is read as it comes; `rows` is how many its statement had.
+    pub fn load(&mut self, section: &str, from: impl Read, rows: Option<u64>) {
+        if let Err(error) = self.review.load(section, from, rows) {
             // The report says so as well.
             tracing::warn!(section, error = error.name(), "a section cannot be read");
         }
     }
-    let findings = review.evaluate();
-    findings.record(summary);
-    let page = Page {
-        description: inputs.description,
-        plan: inputs.plan,
-        summary,
-        findings: &findings,
-        previous: inputs.previous,
-        made_at: inputs.now,
-        csv: &|query| inputs.csv.get(query).cloned(),
-        results: inputs.place.clone(),
-    };
-    render(&inputs.files.template_name, &inputs.files.template, &review, &page).map_err(refused)
+
+    /// Says in the report why a section is not there.
+    pub fn leave_out(&mut self, section: &str, why: String) {
+        self.review.leave_out(section, why);
+    }
+
+    /// Evaluates the rules, puts what they found into the summary, and gives the page.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` for a wrong template.
+    pub fn finish(self, inputs: &Inputs<'_>, summary: &mut Summary) -> Result<String, Refusal> {
+        let findings = self.review.evaluate();
+        findings.record(summary);
+        let page = Page {
+            description: inputs.description,
+            plan: inputs.plan,
+            summary,
+            findings: &findings,
+            previous: inputs.previous,
+            made_at: inputs.now,
+            csv: &|query| inputs.csv.get(query).cloned(),
+            results: inputs.place.clone(),
+        };
+        render(&self.files.template_name, &self.files.template, &self.review, &page).map_err(refused)
+    }
+}
+
+fn refused(error: workflow::report::Error) -> Refusal {
+    match error {
+        workflow::report::Error::Template { .. } => Refusal::new("InvalidConfiguration", error.to_string()),
+        workflow::report::Error::Database(_) => Refusal::new("Internal", error.to_string()),
+    }
 }

@@ -55,7 +55,9 @@ fn plural(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
-fn findings(summary: &Summary) -> String {
+/// How many findings there are of each severity, in words; what the review could not see is none.
+#[must_use]
+pub fn findings(summary: &Summary) -> String {
     let found = || summary.findings.iter().filter(|finding| finding.section != PREFLIGHT);
     let count = |severity: Severity| found().filter(|finding| finding.severity == severity).count();
     if found().next().is_none() {

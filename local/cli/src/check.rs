@@ -125,6 +125,11 @@ fn configured(folder: &Path, name: &str) -> Vec<Finding> {
         }
         Ok(loaded) => {
             if let Some(report) = loaded.workflow.report {
+                let rules =
+                    loaded.report.map(|rules| workflow::report::check_rules(&format!("config/{report}"), &rules));
+                for Problem { file, path, what, remedy } in rules.and_then(Result::ok).unwrap_or_default() {
+                    wrong(&file, &path, format!("{what}; {remedy}"));
+                }
                 let [.., template] = configuration::report_keys(&report);
                 if let Some(text) = read(&template)
                     && let Err(error) = workflow::report::check_template(&template, &text)

@@ -1,10 +1,12 @@
 //! What a run has kept, as a folder: the layout of its prefix in the results bucket.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use reporter_function::report::{self, Files, Inputs, Results};
+use reporter_function::report::{Files, Inputs, Making};
 use serde_json::Value;
 use workflow::address::{Address, Link};
 use workflow::configuration;
@@ -58,39 +60,32 @@ impl Kept {
             let workflow: Value =
                 serde_json::from_str(&read(project, &configuration::workflow_key(&self.plan.workflow))?)
                     .unwrap_or_default();
-            let (results, csv) = self.results();
+            let mut making = Making::new(&files, self.plan.target).map_err(refused)?;
+            let mut csv = HashMap::new();
+            for entry in self.manifests.iter().flat_map(|manifest| &manifest.queries) {
+                let below = |key: &Option<String>| key.as_ref()?.strip_prefix(&self.plan.prefix).map(str::to_owned);
+                let query = &entry.status.query;
+                if let Some(file) = below(&entry.result_key).and_then(|file| File::open(self.folder.join(file)).ok()) {
+                    making.load(query, BufReader::new(file), entry.status.rows);
+                }
+                if let Some(file) = below(&entry.csv_key) {
+                    let place = self.folder.join(&file).display().to_string();
+                    csv.insert(query.clone(), Address { place, link: Some(Link { href: file, until: None }) });
+                }
+            }
             let previous = self.previous();
             let inputs = Inputs {
                 plan: &self.plan,
-                files: &files,
                 description: workflow["description"].as_str().unwrap_or_default(),
                 previous: previous.as_ref(),
-                results: &results,
                 csv: &csv,
                 place: Some(Address { place: self.folder.display().to_string(), link: None }),
                 now: Utc::now(),
             };
-            let html = report::build(&inputs, &mut self.summary).map_err(refused)?;
+            let html = making.finish(&inputs, &mut self.summary).map_err(refused)?;
             self.write(&Keys("").report(), html.as_bytes())?;
         }
         self.write(&Keys("").summary(), self.summary.to_json().as_bytes())
-    }
-
-    /// The results by query, and the places of their CSV files.
-    fn results(&self) -> (Results, HashMap<String, Address>) {
-        let (mut results, mut csv) = (Results::new(), HashMap::new());
-        for entry in self.manifests.iter().flat_map(|manifest| &manifest.queries) {
-            let below = |key: &Option<String>| key.as_ref()?.strip_prefix(&self.plan.prefix).map(str::to_owned);
-            let query = &entry.status.query;
-            if let Some(bytes) = below(&entry.result_key).and_then(|file| std::fs::read(self.folder.join(file)).ok()) {
-                results.insert(query.clone(), (bytes, entry.status.rows));
-            }
-            if let Some(file) = below(&entry.csv_key) {
-                let place = self.folder.join(&file).display().to_string();
-                csv.insert(query.clone(), Address { place, link: Some(Link { href: file, until: None }) });
-            }
-        }
-        (results, csv)
     }
 
     /// The summary of the run before on the same target, in the folder beside this one.

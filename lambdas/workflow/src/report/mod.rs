@@ -111,6 +111,13 @@ impl<'c> Review<'c> {
         done
     }
 
+    /// Leaves a section out that has a result; the report says why.
+    pub fn leave_out(&mut self, section: &str, why: String) {
+        if let Some(section) = self.configuration.sections.iter().find(|known| known.id == section) {
+            self.sections.insert(&section.id, SectionState::Missing(why));
+        }
+    }
+
     /// Evaluates the rules. From here on the database only reads, so load first.
     #[must_use]
     pub fn evaluate(&self) -> Findings {

@@ -14,8 +14,9 @@ use cloud::{Cloud, Seed};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
-use workflow::configuration::Severity;
+use workflow::configuration::PREFLIGHT;
 use workflow::manifest::{Ending, Manifest};
+use workflow::notification;
 use workflow::plan::{Plan, run_prefix};
 use workflow::summary::Summary;
 
@@ -253,17 +254,11 @@ fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
         plural(summary.rounds.into(), "round", "rounds"),
         plural(summary.rows, "row", "rows"),
     );
-    let found = |severity: Severity| summary.findings.iter().filter(|finding| finding.severity == severity).count();
     if report.is_some() {
-        let found: Vec<String> = Severity::ALL
-            .into_iter()
-            .filter(|severity| found(*severity) > 0)
-            .map(|severity| format!("{} {}", found(severity), severity.name()))
-            .collect();
-        text += &match found.is_empty() {
-            true => "findings: none\n".to_owned(),
-            false => format!("findings: {}\n", found.join(", ")),
-        };
+        text += &format!("{}\n", notification::findings(summary));
+    }
+    for blind in summary.findings.iter().filter(|finding| finding.section == PREFLIGHT) {
+        text += &format!("not seen  {}\n", blind.signal);
     }
     if !summary.not_evaluated.is_empty() {
         text += &format!("rules that could not be evaluated: {}\n", summary.not_evaluated.join(", "));
