@@ -8,6 +8,7 @@ mod data_api;
 mod failure;
 mod item;
 pub mod objects;
+mod ports;
 mod queue;
 mod refusal;
 mod responses;
@@ -16,7 +17,7 @@ mod runtime;
 mod tasks;
 pub mod vault;
 
-pub use clients::{ports, redshift_data};
 pub use configuration::{Configuration, Services};
+pub use ports::{ports, redshift_data};
 pub use refusal::Refusal;
 pub use runtime::{Invocation, Raise, RunError, execute, exit_code, serve};
