@@ -28,6 +28,7 @@ use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::page::{self, Page};
 use crate::s3::Buckets;
+use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
@@ -88,6 +89,7 @@ struct Parts {
     s3: Buckets,
     lambda: Lambda,
     bus: Bus,
+    scheduler: Scheduler,
     states: StepFunctions,
 }
 
@@ -183,9 +185,20 @@ impl Cloud {
             lambda: lambda.clone(),
             states: Arc::downgrade(&executions),
         };
+        let scheduler = Scheduler::new(&region, receivers.clone(), trace.clone());
         let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
-        let parts =
-            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, sns, s3, lambda, bus, states };
+        let parts = Parts {
+            identity,
+            dynamodb: DynamoDb::new()?,
+            kms: Kms::new(&region),
+            sqs,
+            sns,
+            s3,
+            lambda,
+            bus,
+            scheduler,
+            states,
+        };
         for resource in &model.resources {
             create::create(&parts, resource).await.map_err(|source| Error::Resource {
                 resource: resource.path.clone(),
@@ -378,6 +391,14 @@ impl Cloud {
     /// No such rule, or one without schedule.
     pub async fn fire_rule(&self, rule: &str) -> Result<(), ApiError> {
         self.parts.bus.fire(self.name_of(rule)).await
+    }
+
+    /// Invokes the target of a schedule of EventBridge Scheduler now (by path, logical id or name).
+    ///
+    /// # Errors
+    /// No such schedule.
+    pub async fn fire_schedule(&self, schedule: &str) -> Result<(), ApiError> {
+        self.parts.scheduler.fire(self.name_of(schedule)).await
     }
 
     /// Loses, repeats or holds back events on the bus.

@@ -11,6 +11,7 @@ mod graph;
 mod intrinsics;
 pub mod kinds;
 mod parameters;
+mod rules;
 pub mod shape;
 mod source;
 
@@ -235,6 +236,7 @@ impl Loader<'_> {
             resources: BTreeMap::new(),
             broken: BTreeSet::new(),
         };
+        rules::check(&scope, findings);
         conditions::evaluate(&mut scope, findings);
         graph::check_names(&scope, findings);
         let order = graph::order(&scope, findings);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Problem;
 
 /// Short tags and the long form they stand for.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 16] = [
     ("Ref", "Ref"),
     ("Condition", "Condition"),
     ("Sub", "Fn::Sub"),
@@ -23,13 +23,17 @@ const TAGS: [(&str, &str); 13] = [
     ("And", "Fn::And"),
     ("Or", "Fn::Or"),
     ("Not", "Fn::Not"),
+    ("Contains", "Fn::Contains"),
+    ("EachMemberEquals", "Fn::EachMemberEquals"),
+    ("EachMemberIn", "Fn::EachMemberIn"),
 ];
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
     "Description",
     "Metadata",
     "Parameters",
+    "Rules",
     "Mappings",
     "Conditions",
     "Resources",
@@ -43,6 +47,7 @@ pub(super) struct Source {
     pub file: PathBuf,
     /// The sections; each is an object, empty when absent.
     pub parameters: Map<String, Value>,
+    pub rules: Map<String, Value>,
     pub mappings: Map<String, Value>,
     pub conditions: Map<String, Value>,
     pub resources: Map<String, Value>,
@@ -134,6 +139,7 @@ pub(super) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<
     let source = Source {
         file: file.to_owned(),
         parameters: section("Parameters"),
+        rules: section("Rules"),
         mappings: section("Mappings"),
         conditions: section("Conditions"),
         resources: section("Resources"),
