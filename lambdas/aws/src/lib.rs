@@ -4,7 +4,9 @@
 mod assets;
 pub mod clients;
 pub mod configuration;
+pub mod custom_resource;
 mod data_api;
+pub mod executions;
 mod failure;
 mod item;
 pub mod objects;
@@ -18,6 +20,6 @@ mod tasks;
 pub mod vault;
 
 pub use configuration::{Configuration, Services};
-pub use ports::{ports, redshift_data};
+pub use ports::{SystemClock, ports, redshift_data};
 pub use refusal::Refusal;
 pub use runtime::{Invocation, Raise, RunError, execute, exit_code, serve};

@@ -11,7 +11,8 @@ use crate::configuration::Services;
 use crate::vault::{KmsKey, SealingVault};
 use crate::{assets, data_api, queue, responses, rows, tasks};
 
-struct SystemClock;
+/// The time of this machine.
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {

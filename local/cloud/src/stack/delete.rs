@@ -33,6 +33,7 @@ pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SNS::Subscription" => done(parts.sns.delete_subscription(&resource.attributes.reference)),
         "AWS::SNS::TopicPolicy" => done(parts.sns.delete_topic_policy(properties)),
         "AWS::Events::Rule" => done(parts.bus.delete_rule(name)),
+        "AWS::Scheduler::Schedule" => done(parts.scheduler.delete_schedule(name)),
         "AWS::IAM::Role" => done(parts.identity.delete_role(resource.arn())),
         version::MACHINE => states(parts, "DeleteStateMachine", "stateMachineArn", resource).await,
         version::KIND => states(parts, "DeleteStateMachineVersion", "stateMachineVersionArn", resource).await,
@@ -45,6 +46,8 @@ pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), Api
         | "AWS::IAM::Policy"
         | "AWS::IAM::ManagedPolicy"
         | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
         | STACK => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", &format!("the deletion of {other}"))),
     }

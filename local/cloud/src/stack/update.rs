@@ -38,6 +38,9 @@ const REPLACED: &[(&str, &[&str])] = &[
     ("AWS::IAM::Policy", &[]),
     ("AWS::IAM::ManagedPolicy", &["ManagedPolicyName", "Path", "Description"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
+    ("AWS::Scheduler::Schedule", &["Name", "GroupName"]),
+    ("AWS::CloudWatch::Alarm", &["AlarmName"]),
+    ("AWS::CloudWatch::Dashboard", &["DashboardName"]),
 ];
 
 /// A change that cannot be made.
