@@ -1,10 +1,10 @@
 //! A stack that is deployed: on AWS, or behind any endpoint that speaks its APIs.
 
+use ::deploy::Aws;
+use ::deploy::executions::{self, Execution};
+use ::deploy::objects::Bucket;
+use ::deploy::stack::{self, Stack};
 use clap::Args;
-use deploy::Aws;
-use deploy::executions::{self, Execution};
-use deploy::objects::Bucket;
-use deploy::stack::{self, Stack};
 use serde_json::Value;
 use workflow::plan::{Plan, run_prefix};
 

@@ -1,7 +1,7 @@
 //! `tasker start`: a workflow's run in a deployed stack.
 
+use ::deploy::executions;
 use clap::Args;
-use deploy::executions;
 use serde_json::json;
 
 use crate::Error;

@@ -1,9 +1,9 @@
 //! `tasker statements`: the statements of a deployed stack, from their audit rows. Never SQL text.
 
+use ::deploy::statements::{self, Statement};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use comfy_table::CellAlignment;
-use deploy::statements::{self, Statement};
 use serde_json::{Value, json};
 
 use crate::Error;

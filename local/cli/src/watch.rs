@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use ::deploy::executions::{self, Execution};
 use clap::Args;
-use deploy::executions::{self, Execution};
 use serde_json::Value;
 use workflow::plan::{Keys, Plan};
 use workflow::status::{State, Status};
