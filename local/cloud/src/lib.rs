@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+pub mod authorize;
 pub mod dynamodb;
 pub mod events;
 pub mod faults;

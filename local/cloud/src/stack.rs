@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
+use crate::authorize::{Authorizer, Guarded};
 use crate::dynamodb::DynamoDb;
 use crate::events::{Bus, Receivers};
 use crate::faults::Faults;
@@ -121,6 +122,7 @@ impl Cloud {
             .await
             .map_err(machine(format!("listening on port {}", options.port.unwrap_or_default())))?;
         let endpoint = listener.endpoint();
+        let workgroup = workgroup(&options.parameters);
         let model = template::load(
             &options.infra,
             &Inputs {
@@ -152,7 +154,11 @@ impl Cloud {
 
         let trace = Trace::default();
         let faults = Faults::default();
-        let identity = Identity::new();
+        let identity = Identity::enforcing(&options.region, trace.clone());
+        let authorizer = identity.authorizer().clone();
+        if let Some((name, id)) = workgroup {
+            authorizer.name_workgroup(&name, &id);
+        }
         let (region, stack_name) = (options.region, options.stack_name);
         let sqs = Sqs::new(&endpoint, &region, trace.clone());
         let lambda = Lambda::start(lambda::Config {
@@ -176,7 +182,8 @@ impl Cloud {
         );
         let outbox = folder.join("outbox");
         let sns = Sns::new(&region, &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone())?;
-        let executions: Arc<dyn Service> = Arc::new(states.clone());
+        let executions = Guarded::new("states", Arc::new(states.clone()), &authorizer);
+        states.set_authority(Arc::new(authorizer.clone()));
         let receivers = Receivers {
             sqs: sqs.clone(),
             sns: sns.clone(),
@@ -231,12 +238,12 @@ impl Cloud {
         };
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
             ("states", executions),
-            ("dynamodb", Arc::new(parts.dynamodb.clone())),
-            ("redshift-data", Arc::new(data_api.clone())),
-            ("kms", Arc::new(parts.kms.clone())),
-            ("sqs", Arc::new(parts.sqs.clone())),
-            ("events", Arc::new(parts.bus.clone())),
-            ("sns", Arc::new(parts.sns.clone())),
+            ("dynamodb", Guarded::new("dynamodb", Arc::new(parts.dynamodb.clone()), &authorizer)),
+            ("redshift-data", Guarded::new("redshift-data", Arc::new(data_api.clone()), &authorizer)),
+            ("kms", Guarded::new("kms", Arc::new(parts.kms.clone()), &authorizer)),
+            ("sqs", Guarded::new("sqs", Arc::new(parts.sqs.clone()), &authorizer)),
+            ("events", Guarded::new("events", Arc::new(parts.bus.clone()), &authorizer)),
+            ("sns", Guarded::new("sns", Arc::new(parts.sns.clone()), &authorizer)),
         ]);
         let environment = environment::file(&endpoint, &region, &stack_name, &model);
         let page = Page::new(page::Shared {
@@ -380,6 +387,11 @@ impl Cloud {
         self.parts.bus.fire(self.name_of(rule)).await
     }
 
+    /// Who may do what, and what was used of it.
+    pub fn authorizer(&self) -> &Authorizer {
+        self.parts.identity.authorizer()
+    }
+
     /// Loses, repeats or holds back events on the bus.
     pub fn faults(&self) -> &Faults {
         &self.faults
@@ -428,6 +440,12 @@ impl Cloud {
     fn name_of<'n>(&'n self, name: &'n str) -> &'n str {
         self.model.find(name).map_or(name, template::Resource::name)
     }
+}
+
+/// The workgroup's name and UUID, where the root template's parameters have both: no template declares a workgroup.
+fn workgroup(parameters: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let (name, id) = (parameters.get("WorkgroupName")?, parameters.get("WorkgroupId")?);
+    (id != "*").then(|| (name.clone(), id.clone()))
 }
 
 fn show_execution(trace: &Trace, event: &Value) {
