@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+pub mod authorize;
 mod cloudformation;
 pub mod dynamodb;
 pub mod events;
@@ -21,6 +22,7 @@ pub mod kms;
 pub mod lambda;
 pub mod page;
 pub mod s3;
+pub mod scheduler;
 pub mod service;
 pub mod sns;
 pub mod sqs;

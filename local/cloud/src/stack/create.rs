@@ -8,6 +8,7 @@ use crate::{ApiError, Caller};
 
 /// Creates the resource. Everything that it refers to exists.
 pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    parts.identity.authorizer().put(resource)?;
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.create_table(name, properties).await,
@@ -31,6 +32,7 @@ pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SNS::Subscription" => parts.sns.create_subscription(&resource.attributes.reference, properties),
         "AWS::SNS::TopicPolicy" => parts.sns.topic_policy(properties),
         "AWS::Events::Rule" => parts.bus.create_rule(name, properties),
+        "AWS::Scheduler::Schedule" => parts.scheduler.create_schedule(name, properties),
         "AWS::IAM::Role" => parts.identity.create_role(resource.arn(), properties),
         "AWS::StepFunctions::StateMachine" => {
             let mut body = json!({
@@ -53,9 +55,14 @@ pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             let created = states(parts, "CreateStateMachineAlias", body).await?;
             same("alias ARN", text(&created, "stateMachineAliasArn"), resource.arn())
         }
-        // Kept in the model: policies belong to roles that exist, logs are written by name, a nested stack is its
-        // resources.
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::Logs::LogGroup" | STACK => Ok(()),
+        // Kept in the model: policies belong to roles that exist, logs are written by name, nothing measures, a nested
+        // stack is its resources.
+        "AWS::IAM::Policy"
+        | "AWS::IAM::ManagedPolicy"
+        | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
+        | STACK => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", other)),
     }
 }

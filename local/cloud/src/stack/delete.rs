@@ -9,6 +9,12 @@ use crate::{ApiError, Caller};
 
 /// Removes the resource. One that is gone already is no error; one that holds data may refuse.
 pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    take_out(parts, resource).await?;
+    parts.identity.authorizer().remove(resource);
+    Ok(())
+}
+
+async fn take_out(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => {
@@ -30,6 +36,7 @@ pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SNS::Subscription" => parts.sns.delete_subscription(&resource.attributes.reference),
         "AWS::SNS::TopicPolicy" => parts.sns.delete_topic_policy(properties),
         "AWS::Events::Rule" => parts.bus.delete_rule(name),
+        "AWS::Scheduler::Schedule" => parts.scheduler.delete_schedule(name),
         "AWS::IAM::Role" => parts.identity.delete_role(resource.arn()),
         version::MACHINE => return states(parts, "DeleteStateMachine", "stateMachineArn", resource).await,
         version::KIND => return states(parts, "DeleteStateMachineVersion", "stateMachineVersionArn", resource).await,
@@ -42,6 +49,8 @@ pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), Api
         | "AWS::IAM::Policy"
         | "AWS::IAM::ManagedPolicy"
         | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
         | STACK => {}
         other => return Err(ApiError::not_implemented("cloudformation", &format!("the deletion of {other}"))),
     }

@@ -14,6 +14,7 @@ mod intrinsics;
 pub mod kinds;
 mod nested;
 mod parameters;
+mod rules;
 pub mod shape;
 mod source;
 mod summary;
@@ -303,6 +304,7 @@ impl Loader<'_> {
             broken: BTreeSet::new(),
             pending: BTreeSet::new(),
         };
+        rules::check(&scope, findings);
         conditions::evaluate(&mut scope, findings);
         graph::check_names(&scope, findings);
         let order = graph::order(&scope, findings);
