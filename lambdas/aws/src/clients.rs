@@ -18,7 +18,7 @@ use statement::settings::Settings;
 
 use crate::configuration::Services;
 use crate::vault::{KmsKey, SealingVault};
-use crate::{assets, data_api, queue, responses, rows, tasks};
+use crate::{assets, data_api, metrics, queue, responses, rows, tasks};
 
 /// Clients over one HTTP client each for http and https.
 pub struct Clients {
@@ -186,6 +186,7 @@ pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) ->
         vault: Arc::new(SealingVault::new(key)),
         responses: Arc::new(responses::ResponseUrls),
         clock: Arc::new(SystemClock),
+        metrics: Arc::new(metrics::Lines { stack: settings.stack.clone() }),
     }
 }
 
