@@ -7,7 +7,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use statement::ports::{Clock, Measured, Metrics};
 
-use crate::clients::SystemClock;
+use crate::ports::SystemClock;
 
 /// The namespace of all our metrics.
 pub const NAMESPACE: &str = "RedshiftTasker";

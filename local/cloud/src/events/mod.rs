@@ -137,6 +137,11 @@ impl Bus {
         Ok(())
     }
 
+    /// Removes a rule with its targets; its schedule ends.
+    pub fn delete_rule(&self, name: &str) {
+        self.shared.rules().remove(name);
+    }
+
     /// Puts a rule in the place of the one of its name. A schedule that stays the same goes on as it was.
     fn install(&self, rule: Rule) {
         let timing = |rule: &Rule| rule.schedule.as_ref().filter(|_| rule.enabled).map(|(_, text)| text.clone());

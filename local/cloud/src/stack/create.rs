@@ -7,7 +7,7 @@ use crate::template::{Resource, STACK};
 use crate::{ApiError, Caller};
 
 /// Creates the resource. Everything that it refers to exists.
-pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.create_table(name, properties).await,
@@ -45,29 +45,9 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             let created = states(parts, "CreateStateMachine", body).await?;
             same("state machine ARN", text(&created, "stateMachineArn"), resource.arn())
         }
-        "AWS::StepFunctions::StateMachineVersion" => {
-            let mut body = json!({"stateMachineArn": properties.get("StateMachineArn")});
-            if let Some(description) = properties.get("Description") {
-                body["description"] = description.clone();
-            }
-            let created = states(parts, "PublishStateMachineVersion", body).await?;
-            same("version ARN", text(&created, "stateMachineVersionArn"), resource.arn())
-        }
         "AWS::StepFunctions::StateMachineAlias" => {
-            let routes: Vec<Value> = properties
-                .get("RoutingConfiguration")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .map(|route| {
-                    json!({
-                        "stateMachineVersionArn": route.get("StateMachineVersionArn"),
-                        "weight": route.get("Weight"),
-                    })
-                })
-                .collect();
             let name = resource.arn().rsplit(':').next().unwrap_or_default();
-            let mut body = json!({"name": name, "routingConfiguration": routes});
+            let mut body = json!({"name": name, "routingConfiguration": routes(properties)});
             if let Some(description) = properties.get("Description") {
                 body["description"] = description.clone();
             }
@@ -76,10 +56,29 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         }
         // Kept in the model: policies belong to roles that exist, logs are written by name, nothing measures, a nested
         // stack is its resources.
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::Logs::LogGroup" | STACK => Ok(()),
-        "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" => Ok(()),
+        "AWS::IAM::Policy"
+        | "AWS::IAM::ManagedPolicy"
+        | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
+        | STACK => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", other)),
     }
+}
+
+/// The routes of an alias, as the API takes them.
+pub(super) fn routes(properties: &Value) -> Vec<Value> {
+    let routes = properties.get("RoutingConfiguration").and_then(Value::as_array);
+    routes
+        .into_iter()
+        .flatten()
+        .map(|route| {
+            json!({
+                "stateMachineVersionArn": route.get("StateMachineVersionArn"),
+                "weight": route.get("Weight"),
+            })
+        })
+        .collect()
 }
 
 async fn states(parts: &Parts, operation: &str, body: Value) -> Result<Value, ApiError> {

@@ -47,6 +47,8 @@ pub(super) struct Naming<'a> {
     pub endpoint: &'a str,
     pub stack: &'a str,
     pub logical: &'a str,
+    /// How often a stack of this name was created before. What a former one retained keeps its name.
+    pub incarnation: u32,
 }
 
 impl Naming<'_> {
@@ -56,7 +58,10 @@ impl Naming<'_> {
         if let Some(name) = properties.get(property).and_then(Value::as_str) {
             return name.to_owned();
         }
-        let name = format!("{}-{}", self.stack, self.logical);
+        let name = match self.incarnation {
+            0 => format!("{}-{}", self.stack, self.logical),
+            times => format!("{}-{}-{times}", self.stack, self.logical),
+        };
         if name.len() <= limit {
             return name;
         }
@@ -76,7 +81,11 @@ impl Naming<'_> {
     }
 
     fn digest(&self) -> String {
-        hex::encode(Sha256::digest(format!("{}\n{}", self.stack, self.logical)))
+        let times = match self.incarnation {
+            0 => String::new(),
+            times => format!("\n{times}"),
+        };
+        hex::encode(Sha256::digest(format!("{}\n{}{times}", self.stack, self.logical)))
     }
 
     /// A UUID that depends on the resource and on what it is made of.
