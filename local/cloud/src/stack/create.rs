@@ -8,6 +8,7 @@ use crate::{ApiError, Caller};
 
 /// Creates the resource. Everything that it refers to exists.
 pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    parts.identity.authorizer().put(resource)?;
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.create_table(name, properties).await,

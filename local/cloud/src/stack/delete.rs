@@ -9,6 +9,12 @@ use crate::{ApiError, Caller};
 
 /// Removes the resource. One that is gone already is no error; one that holds data may refuse.
 pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    take_out(parts, resource).await?;
+    parts.identity.authorizer().remove(resource);
+    Ok(())
+}
+
+async fn take_out(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => {

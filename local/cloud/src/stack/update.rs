@@ -94,6 +94,7 @@ pub(crate) async fn update(parts: &Parts, old: &Resource, new: &Resource) -> Res
     if let Some(refusal) = refusal(old, new) {
         return Err(ApiError::new(400, "ReplacementRefused", refusal.reason));
     }
+    parts.identity.authorizer().put(new)?;
     let (name, properties) = (new.name(), &new.properties);
     match new.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.update_table(name, &old.properties, properties).await,
