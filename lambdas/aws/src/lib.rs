@@ -9,6 +9,7 @@ mod data_api;
 pub mod executions;
 mod failure;
 mod item;
+pub mod metrics;
 pub mod objects;
 mod ports;
 mod queue;

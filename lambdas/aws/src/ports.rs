@@ -9,7 +9,7 @@ use statement::settings::Settings;
 use crate::clients::Clients;
 use crate::configuration::Services;
 use crate::vault::{KmsKey, SealingVault};
-use crate::{assets, data_api, queue, responses, rows, tasks};
+use crate::{assets, data_api, metrics, queue, responses, rows, tasks};
 
 /// The time of this machine.
 pub struct SystemClock;
@@ -34,6 +34,7 @@ pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) ->
         vault: Arc::new(SealingVault::new(key)),
         responses: Arc::new(responses::ResponseUrls),
         clock: Arc::new(SystemClock),
+        metrics: Arc::new(metrics::Lines { stack: settings.stack.clone() }),
     }
 }
 
