@@ -140,6 +140,9 @@ fn each_function_gets_what_it_needs_and_reads_all_that_it_gets() {
             "ReporterFunction" => {
                 aws::Configuration::new(lookup).named(reporter_function::ENVIRONMENT).map(drop).unwrap()
             }
+            "InstallerFunction" => {
+                aws::Configuration::new(lookup).named(installer_function::ENVIRONMENT).map(drop).unwrap()
+            }
             other => panic!("nobody said what {other} reads"),
         }
         let given: BTreeSet<String> = given.keys().cloned().collect();
@@ -147,7 +150,7 @@ fn each_function_gets_what_it_needs_and_reads_all_that_it_gets() {
         assert!(unread.is_empty(), "{} is given {unread:?} and never reads it", function.logical_id);
         checked += 1;
     }
-    assert_eq!(checked, 6);
+    assert_eq!(checked, 7);
 }
 
 #[test]

@@ -124,7 +124,8 @@ impl World {
 
     /// Every row of statements, as the table has it.
     pub async fn rows(&self) -> Vec<Value> {
-        let found = self.cloud.call("dynamodb", "Scan", json!({"TableName": "whole-statements"})).await.unwrap();
+        let found =
+            self.cloud.call("dynamodb", "Scan", json!({"TableName": self.cloud.outputs()["TableName"]})).await.unwrap();
         let mut rows = found["Items"].as_array().unwrap().clone();
         rows.retain(|row| row["kind"]["S"] == "statement");
         rows

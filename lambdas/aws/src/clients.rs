@@ -163,7 +163,8 @@ impl Clients {
     }
 }
 
-struct SystemClock;
+/// The time of this machine.
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {

@@ -4,7 +4,9 @@
 mod assets;
 pub mod clients;
 pub mod configuration;
+pub mod custom_resource;
 mod data_api;
+pub mod executions;
 mod failure;
 mod item;
 pub mod objects;

@@ -174,9 +174,10 @@ fn play(name: &str) -> Result<(), Error> {
         "planner-function" => planner_function::run(),
         "collector-function" => collector_function::run(),
         "reporter-function" => reporter_function::run(),
+        "installer-function" => installer_function::run(),
         other => {
             return Err(Error::Usage(format!(
-                "there is no function {other:?}; there are tasker-, completion-, reconciler-, planner-, collector- and reporter-function"
+                "there is no function {other:?}; there are tasker-, completion-, reconciler-, planner-, collector-, reporter- and installer-function"
             )));
         }
     };

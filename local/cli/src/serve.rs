@@ -63,13 +63,13 @@ In another terminal:
   aws stepfunctions describe-execution --execution-arn EXECUTION_ARN
   aws stepfunctions get-execution-history --execution-arn EXECUTION_ARN
   aws redshift-data execute-statement --cluster-identifier {cluster} --database {database} --sql 'select 1'
-  aws dynamodb scan --table-name {stack}-statements
+  aws dynamodb scan --table-name {table}
 
 Ctrl-C stops it.
 ",
         endpoint = cloud.endpoint(),
         file = file.display(),
-        stack = crate::project::STACK,
+        table = cloud.outputs().get("TableName").map_or("TABLE", String::as_str),
         cluster = crate::project::CLUSTER,
         database = crate::project::DATABASE,
     )

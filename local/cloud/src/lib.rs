@@ -21,6 +21,7 @@ pub mod kms;
 pub mod lambda;
 pub mod page;
 pub mod s3;
+pub mod scheduler;
 pub mod service;
 pub mod sns;
 pub mod sqs;

@@ -32,6 +32,7 @@ use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::page::{self, Page};
 use crate::s3::Buckets;
+use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
@@ -94,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) s3: Buckets,
     pub(crate) lambda: Lambda,
     pub(crate) bus: Bus,
+    pub(crate) scheduler: Scheduler,
     pub(crate) states: StepFunctions,
     pub(crate) data_api: DataApi,
     pub(crate) trace: Trace,
@@ -175,6 +177,7 @@ impl Cloud {
             lambda: lambda.clone(),
             states: Arc::downgrade(&executions),
         };
+        let scheduler = Scheduler::new(&region, receivers.clone(), trace.clone());
         let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
         let parts = Parts {
             region: region.clone(),
@@ -187,6 +190,7 @@ impl Cloud {
             s3,
             lambda,
             bus,
+            scheduler,
             states,
             data_api,
             trace: trace.clone(),
@@ -384,6 +388,14 @@ impl Cloud {
     /// No such rule, or one without schedule.
     pub async fn fire_rule(&self, rule: &str) -> Result<(), ApiError> {
         self.parts.bus.fire(self.name_of(rule)).await
+    }
+
+    /// Invokes the target of a schedule of EventBridge Scheduler now (by path, logical id or name).
+    ///
+    /// # Errors
+    /// No such schedule.
+    pub async fn fire_schedule(&self, schedule: &str) -> Result<(), ApiError> {
+        self.parts.scheduler.fire(self.name_of(schedule)).await
     }
 
     /// Loses, repeats or holds back events on the bus.

@@ -5,7 +5,7 @@
 
 mod api;
 mod pattern;
-mod schedule;
+pub(crate) mod schedule;
 mod target;
 mod transform;
 

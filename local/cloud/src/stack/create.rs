@@ -31,6 +31,7 @@ pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SNS::Subscription" => parts.sns.create_subscription(&resource.attributes.reference, properties),
         "AWS::SNS::TopicPolicy" => parts.sns.topic_policy(properties),
         "AWS::Events::Rule" => parts.bus.create_rule(name, properties),
+        "AWS::Scheduler::Schedule" => parts.scheduler.create_schedule(name, properties),
         "AWS::IAM::Role" => parts.identity.create_role(resource.arn(), properties),
         "AWS::StepFunctions::StateMachine" => {
             let mut body = json!({
@@ -53,9 +54,10 @@ pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             let created = states(parts, "CreateStateMachineAlias", body).await?;
             same("alias ARN", text(&created, "stateMachineAliasArn"), resource.arn())
         }
-        // Kept in the model: policies belong to roles that exist, logs are written by name, a nested stack is its
-        // resources.
+        // Kept in the model: policies belong to roles that exist, logs are written by name, nothing measures, a nested
+        // stack is its resources.
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::Logs::LogGroup" | STACK => Ok(()),
+        "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", other)),
     }
 }

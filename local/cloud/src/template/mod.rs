@@ -13,6 +13,7 @@ mod graph;
 mod intrinsics;
 pub mod kinds;
 mod parameters;
+mod rules;
 pub mod shape;
 mod source;
 mod summary;
@@ -302,6 +303,7 @@ impl Loader<'_> {
             broken: BTreeSet::new(),
             pending: BTreeSet::new(),
         };
+        rules::check(&scope, findings);
         conditions::evaluate(&mut scope, findings);
         graph::check_names(&scope, findings);
         let order = graph::order(&scope, findings);

@@ -10,7 +10,7 @@ use super::Problem;
 use super::files::Files;
 
 /// Short tags and the long form they stand for.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 16] = [
     ("Ref", "Ref"),
     ("Condition", "Condition"),
     ("Sub", "Fn::Sub"),
@@ -24,13 +24,17 @@ const TAGS: [(&str, &str); 13] = [
     ("And", "Fn::And"),
     ("Or", "Fn::Or"),
     ("Not", "Fn::Not"),
+    ("Contains", "Fn::Contains"),
+    ("EachMemberEquals", "Fn::EachMemberEquals"),
+    ("EachMemberIn", "Fn::EachMemberIn"),
 ];
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
     "Description",
     "Metadata",
     "Parameters",
+    "Rules",
     "Mappings",
     "Conditions",
     "Resources",
@@ -49,6 +53,7 @@ pub(super) struct Source {
     /// The sections; each is an object, empty when absent.
     pub metadata: Map<String, Value>,
     pub parameters: Map<String, Value>,
+    pub rules: Map<String, Value>,
     pub mappings: Map<String, Value>,
     pub conditions: Map<String, Value>,
     pub resources: Map<String, Value>,
@@ -144,6 +149,7 @@ pub(super) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<
         description,
         metadata: section("Metadata"),
         parameters: section("Parameters"),
+        rules: section("Rules"),
         mappings: section("Mappings"),
         conditions: section("Conditions"),
         resources: section("Resources"),

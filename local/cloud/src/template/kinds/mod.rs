@@ -5,6 +5,7 @@
 //! templates and parameters always give the same names and ARNs.
 
 mod compute;
+mod observed;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub fn find(name: &str) -> Option<&'static Kind> {
 
 /// Every type that the local cloud knows, nested stacks apart.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
-    storage::KINDS.iter().chain(compute::KINDS)
+    storage::KINDS.iter().chain(compute::KINDS).chain(observed::KINDS)
 }
 
 /// From what names and ARNs are made.
@@ -87,10 +88,14 @@ impl Naming<'_> {
         hex::encode(Sha256::digest(format!("{}\n{}{times}", self.stack, self.logical)))
     }
 
+    /// A UUID that depends on the resource and on what it is made of.
+    fn of_content(&self, properties: &Value) -> String {
+        uuid(&hex::encode(Sha256::digest(format!("{}\n{properties}", self.digest()))))
+    }
+
     /// A UUID that depends on the resource only.
     pub(super) fn uuid(&self) -> String {
-        let digest = self.digest();
-        [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-")
+        uuid(&self.digest())
     }
 
     /// The stack's own ARN.
@@ -102,6 +107,10 @@ impl Naming<'_> {
     fn unique_id(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.digest()[..17].to_uppercase())
     }
+}
+
+fn uuid(digest: &str) -> String {
+    [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-")
 }
 
 /// Attributes from pairs.
