@@ -19,6 +19,7 @@ mod request;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -34,6 +35,10 @@ use files::Origin;
 use record::Record;
 
 pub(crate) use crate::template::custom::is as is_custom;
+
+/// How long a question about a stack waits for the end of what is under way with it. Clients that wait for a stack ask once
+/// at once, and then only every half minute; most operations here are over by then.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a template may ask for; the person at the machine grants all of it.
 const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"];
@@ -182,6 +187,12 @@ impl CloudFormation {
 #[async_trait]
 impl Service for CloudFormation {
     async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
+        if operation == "DescribeStacks"
+            && let Some(name) = body.get("StackName").and_then(Value::as_str)
+        {
+            // Nothing to tell of it when there is no such stack, or when it takes longer.
+            let _ = tokio::time::timeout(PATIENCE, self.settled(name)).await;
+        }
         self.answer(operation, &body)
     }
 }

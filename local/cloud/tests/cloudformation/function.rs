@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 /// What the host starts; the name that it appends is one more filter, which matches nothing.
-pub fn command() -> Vec<OsString> {
+pub(crate) fn command() -> Vec<OsString> {
     let this: OsString = std::env::current_exe().unwrap().into();
     vec![this, "function::plays_a_function".into(), "--exact".into(), "--nocapture".into()]
 }
@@ -58,7 +58,7 @@ fn answer(event: &Value) {
 }
 
 /// One request on a connection of its own; head and body of the answer.
-pub fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
+pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(host).unwrap();
     let mut request =
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());

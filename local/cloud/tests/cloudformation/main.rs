@@ -17,51 +17,51 @@ use cloud::{ApiError, Cloud, Options};
 use serde_json::{Value, json};
 
 /// A cloud without a stack, and a client's view of its CloudFormation.
-pub struct Stand {
-    pub cloud: Cloud,
+pub(crate) struct Stand {
+    pub(crate) cloud: Cloud,
 }
 
 impl Stand {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let cloud = Cloud::start(Options::empty(function::command())).await.unwrap_or_else(|error| panic!("{error}"));
         Self { cloud }
     }
 
-    pub async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
+    pub(crate) async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
         self.cloud.call("cloudformation", operation, body).await
     }
 
     /// CreateStack, and how the stack is when that has ended.
-    pub async fn create(&self, name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
+    pub(crate) async fn create(&self, name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
         self.call("CreateStack", request(name, template, parameters)).await.unwrap_or_else(|error| panic!("{error}"));
         self.settled(name).await
     }
 
     /// UpdateStack, and how the stack is when that has ended.
-    pub async fn update(&self, name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
+    pub(crate) async fn update(&self, name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
         self.call("UpdateStack", request(name, template, parameters)).await.unwrap_or_else(|error| panic!("{error}"));
         self.settled(name).await
     }
 
     /// DeleteStack, and how the stack is when that has ended.
-    pub async fn delete(&self, name: &str) -> Value {
+    pub(crate) async fn delete(&self, name: &str) -> Value {
         let id = self.describe(name).await["StackId"].as_str().unwrap().to_owned();
         self.call("DeleteStack", json!({"StackName": name})).await.unwrap();
         self.settled(&id).await
     }
 
     /// The limit only ends a test that would hang.
-    pub async fn settled(&self, name: &str) -> Value {
+    pub(crate) async fn settled(&self, name: &str) -> Value {
         let settled = self.cloud.settled(name);
         tokio::time::timeout(Duration::from_secs(60), settled).await.expect("the operation ends").unwrap()
     }
 
-    pub async fn describe(&self, name: &str) -> Value {
+    pub(crate) async fn describe(&self, name: &str) -> Value {
         self.call("DescribeStacks", json!({"StackName": name})).await.unwrap()["Stacks"][0].clone()
     }
 
     /// `LogicalId STATUS` of each event, oldest first.
-    pub async fn events(&self, name: &str) -> Vec<String> {
+    pub(crate) async fn events(&self, name: &str) -> Vec<String> {
         let told = self.call("DescribeStackEvents", json!({"StackName": name})).await.unwrap();
         let told = told["StackEvents"].as_array().unwrap();
         let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
@@ -69,19 +69,19 @@ impl Stand {
     }
 
     /// The reasons of the events that have one, oldest first.
-    pub async fn reasons(&self, name: &str) -> Vec<String> {
+    pub(crate) async fn reasons(&self, name: &str) -> Vec<String> {
         let told = self.call("DescribeStackEvents", json!({"StackName": name})).await.unwrap();
         let told = told["StackEvents"].as_array().unwrap();
         told.iter().rev().filter_map(|event| event["ResourceStatusReason"].as_str().map(str::to_owned)).collect()
     }
 
     /// What is wrong with a request, in CloudFormation's words.
-    pub async fn refused(&self, operation: &str, body: Value) -> String {
+    pub(crate) async fn refused(&self, operation: &str, body: Value) -> String {
         self.call(operation, body).await.expect_err("is refused").to_string()
     }
 }
 
-pub fn request(name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
+pub(crate) fn request(name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
     let parameters: Vec<Value> =
         parameters.iter().map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value})).collect();
     json!({
@@ -93,14 +93,14 @@ pub fn request(name: &str, template: &str, parameters: &[(&str, &str)]) -> Value
 }
 
 /// The value of an output.
-pub fn output(stack: &Value, name: &str) -> String {
+pub(crate) fn output(stack: &Value, name: &str) -> String {
     let outputs = stack["Outputs"].as_array().unwrap();
     let found = outputs.iter().find(|output| output["OutputKey"] == name);
     found.unwrap_or_else(|| panic!("{name} in {stack}"))["OutputValue"].as_str().unwrap().to_owned()
 }
 
 /// A role that a service may assume; it is allowed nothing, because nothing is asked of it.
-pub const ROLE: &str = "
+pub(crate) const ROLE: &str = "
   Role:
     Type: AWS::IAM::Role
     Properties:
