@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod demo;
 mod execute;
+mod iam;
 mod kept;
 mod project;
 mod report;
@@ -52,6 +53,8 @@ enum Command {
         /// tasker-function, completion-function or reconciler-function.
         name: String,
     },
+    /// Show what the roles of the templates may do against what they use.
+    Iam(iam::Arguments),
     /// Measure what the functions cost.
     Bench(bench::Arguments),
     /// Show the whole system at work: what succeeds, what fails, what is cancelled, what comes home late.
@@ -118,6 +121,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             Command::Run(arguments) => run::run(&project, arguments).await,
             Command::Report(arguments) => report::run(&project, &arguments),
             Command::Serve(arguments) => serve::run(&project, arguments).await,
+            Command::Iam(arguments) => iam::run(&project, arguments).await,
             Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
             Command::Lambda { .. } | Command::Check(_) => Ok(()),
