@@ -98,7 +98,7 @@ fn tables(usage: &Usage) -> String {
         let used = actions.iter().filter(|allowed| allowed.calls > 0).count();
         text.push_str(&format!("{name}: {used} of {} allowed actions used\n", actions.len()));
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["policy", "action", "calls", "used on"]);
+        table.load_preset(presets::NOTHING).set_header(["policy", "action", "calls", "used on"]);
         for allowed in actions {
             let on = match (allowed.examples.first(), demanded(&allowed.action)) {
                 (Some((_, resource)), _) => resource.clone(),
