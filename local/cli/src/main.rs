@@ -11,6 +11,7 @@ mod demo;
 mod deploy;
 mod execute;
 mod fetch;
+mod iam;
 mod kept;
 mod package;
 mod project;
@@ -76,6 +77,8 @@ enum Command {
         /// tasker-function, completion-function or reconciler-function.
         name: String,
     },
+    /// Show what the roles of the templates may do against what they use.
+    Iam(iam::Arguments),
     /// Measure what the functions cost.
     Bench(bench::Arguments),
     /// Show the whole system at work: what succeeds, what fails, what is cancelled, what comes home late.
@@ -158,6 +161,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             Command::Report(arguments) => report::run(&project, &arguments),
             Command::Serve(arguments) => serve::run(&project, arguments).await,
             Command::Package(arguments) => package::run(&project, &arguments).await,
+            Command::Iam(arguments) => iam::run(&project, arguments).await,
             Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
             _ => Ok(()),

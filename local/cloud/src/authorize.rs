@@ -22,7 +22,7 @@ mod usage;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use iam::{Attached, Context, Decision, Document, Guarding, Kind, Policies, Principal, Reason, Request};
+use iam::{Attached, Context, Decision, Document, Grant, Guarding, Kind, Policies, Principal, Reason, Request};
 use serde_json::Value;
 
 use crate::trace::{Trace, What};
@@ -143,18 +143,29 @@ impl Authorizer {
 
     /// The same for everything that a call needs, in order.
     pub(crate) fn check_all(&self, caller: &Caller, needs: &[Need]) -> Result<(), Denied> {
+        self.ask(caller, needs, true)
+    }
+
+    /// Whether a caller could do all this, which is no use of it.
+    pub(crate) fn could(&self, caller: &Caller, needs: &[Need]) -> Result<(), Denied> {
+        self.ask(caller, needs, false)
+    }
+
+    fn ask(&self, caller: &Caller, needs: &[Need], uses: bool) -> Result<(), Denied> {
         let (Some(shared), Some(role)) = (&self.shared, &caller.role) else { return Ok(()) };
         let principal = Principal::Session { role: role.clone(), session: caller.arn.clone() };
         needs.iter().try_for_each(|need| {
             let mut context = shared.about(caller);
             context.extend(&need.context);
-            if let Some(also) = &need.also {
-                let named = Need { resource: also.clone(), ..need.clone() };
-                if shared.decide(&principal, Some(role), &named, context.clone()).is_ok() {
-                    return Ok(());
-                }
+            let named = need.also.as_ref().map(|also| Need { resource: also.clone(), ..need.clone() });
+            let grants = named
+                .and_then(|named| shared.decide(&principal, Some(role), &named, context.clone()).ok())
+                .map_or_else(|| shared.decide(&principal, Some(role), need, context), Ok);
+            let grants = grants.inspect_err(|denied| shared.show(role, denied))?;
+            if uses {
+                shared.lock().usage.note(role, &grants, need);
             }
-            shared.decide(&principal, Some(role), need, context).inspect_err(|denied| shared.show(role, denied))
+            Ok(())
         })
     }
 
@@ -170,7 +181,8 @@ impl Authorizer {
         needs.iter().try_for_each(|need| {
             let mut context = shared.about_service(because);
             context.extend(&need.context);
-            shared.decide(&principal, None, need, context).inspect_err(|denied| shared.show(because.service, denied))
+            let decided = shared.decide(&principal, None, need, context);
+            decided.map(drop).inspect_err(|denied| shared.show(because.service, denied))
         })
     }
 
@@ -183,7 +195,7 @@ impl Authorizer {
         let principal = Principal::Service(because.service.to_owned());
         let need = Need::new("sts:AssumeRole", role);
         let decided = shared.decide(&principal, None, &need, shared.about_service(because));
-        decided.inspect_err(|denied| shared.show(because.service, denied))
+        decided.map(drop).inspect_err(|denied| shared.show(because.service, denied))
     }
 
     /// What every statement of every role allows, and which calls it allowed so far.
@@ -215,8 +227,8 @@ impl Shared {
         role: Option<&String>,
         need: &Need,
         mut context: Context,
-    ) -> Result<(), Denied> {
-        let mut state = self.lock();
+    ) -> Result<Vec<Grant>, Denied> {
+        let state = self.lock();
         let mut identity = Vec::new();
         let mut boundary = None;
         if let Some(role) = role.and_then(|role| state.roles.get(role)).filter(|role| role.trust.is_some()) {
@@ -243,12 +255,7 @@ impl Shared {
         let request = Request { principal, action: &need.action, resource: &need.resource, context: &context };
         let policies = Policies { identity: &identity, boundary: boundary.as_ref(), resource: &resource, guarding };
         match iam::evaluate(&request, &policies) {
-            Decision::Allowed(grants) => {
-                if let Some(role) = role {
-                    state.usage.note(role, &grants, need);
-                }
-                Ok(())
-            }
+            Decision::Allowed(grants) => Ok(grants),
             Decision::Denied(reason) => {
                 let denied = Denied {
                     principal: principal.name().to_owned(),

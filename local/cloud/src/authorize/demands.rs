@@ -89,7 +89,7 @@ impl Authorizer {
         let caller = Caller::assumed(role, "lambda");
         let may = |action: &str, resource: &str, service: &str| {
             let operation = action.split(':').nth(1).unwrap_or(action);
-            self.check_all(&caller, &[Need::new(action, resource)]).map_err(|_| {
+            self.could(&caller, &[Need::new(action, resource)]).map_err(|_| {
                 let text = "The provided execution role does not have permissions to call";
                 invalid(format!("{text} {operation} on {service}"))
             })
@@ -137,7 +137,7 @@ impl Authorizer {
         let caller = Caller::assumed(role, "StepFunctions");
         let may = |demanded: &Demanded, resource: &str| {
             let needs: Vec<Need> = demanded.actions.iter().map(|action| Need::new(*action, resource)).collect();
-            self.check_all(&caller, &needs)
+            self.could(&caller, &needs)
         };
         if !matches!(text("/LoggingConfiguration/Level"), "" | "OFF") {
             may(&LOG_DELIVERY, "*").map_err(|denied| {
