@@ -176,7 +176,7 @@ impl Cloud {
         );
         let outbox = folder.join("outbox");
         let sns = Sns::new(&region, &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone())?;
-        let executions = Guarded::new("states", Arc::new(states.clone()), &authorizer);
+        let executions = Guarded::service("states", Arc::new(states.clone()), &authorizer);
         states.set_authority(Arc::new(authorizer.clone()));
         let receivers = Receivers {
             sqs: sqs.clone(),
@@ -231,12 +231,12 @@ impl Cloud {
 
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
             ("states", executions),
-            ("dynamodb", Guarded::new("dynamodb", Arc::new(parts.dynamodb.clone()), &authorizer)),
-            ("redshift-data", Guarded::new("redshift-data", Arc::new(parts.data_api.clone()), &authorizer)),
-            ("kms", Guarded::new("kms", Arc::new(parts.kms.clone()), &authorizer)),
-            ("sqs", Guarded::new("sqs", Arc::new(parts.sqs.clone()), &authorizer)),
-            ("events", Guarded::new("events", Arc::new(parts.bus.clone()), &authorizer)),
-            ("sns", Guarded::new("sns", Arc::new(parts.sns.clone()), &authorizer)),
+            ("dynamodb", Guarded::service("dynamodb", Arc::new(parts.dynamodb.clone()), &authorizer)),
+            ("redshift-data", Guarded::service("redshift-data", Arc::new(parts.data_api.clone()), &authorizer)),
+            ("kms", Guarded::service("kms", Arc::new(parts.kms.clone()), &authorizer)),
+            ("sqs", Guarded::service("sqs", Arc::new(parts.sqs.clone()), &authorizer)),
+            ("events", Guarded::service("events", Arc::new(parts.bus.clone()), &authorizer)),
+            ("sns", Guarded::service("sns", Arc::new(parts.sns.clone()), &authorizer)),
             ("cloudformation", Arc::new(stacks.clone())),
         ]);
         let environment = Arc::new(OnceLock::new());

@@ -18,7 +18,7 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     /// `name` is the service's among those of the local cloud, such as `redshift-data`.
-    pub(crate) fn new(name: &'static str, inner: Arc<dyn Service>, authorizer: &Authorizer) -> Arc<dyn Service> {
+    pub(crate) fn service(name: &'static str, inner: Arc<dyn Service>, authorizer: &Authorizer) -> Arc<dyn Service> {
         Arc::new(Self { name, inner, authorizer: authorizer.clone() })
     }
 }

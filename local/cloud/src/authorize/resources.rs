@@ -74,7 +74,11 @@ impl Authorizer {
             }
             "AWS::Lambda::Permission" => {
                 let function = self.function_arn(text("FunctionName"));
-                self.put_resource_policy(&origin, &[function.clone()], Some(&permission(properties, &function)))?;
+                self.put_resource_policy(
+                    &origin,
+                    std::slice::from_ref(&function),
+                    Some(&permission(properties, &function)),
+                )?;
             }
             "AWS::KMS::Key" => {
                 let account = format!("arn:{PARTITION}:iam::{ACCOUNT}:root");
@@ -235,6 +239,12 @@ impl Authorizer {
             return known.unwrap_or_else(|| self.arn("kms", &alias));
         }
         if name.starts_with("arn:") { name.to_owned() } else { self.arn("kms", &format!("key/{name}")) }
+    }
+
+    /// Whether this is the name or ARN of an alias that nothing has.
+    pub(crate) fn is_unknown_alias(&self, name: &str) -> bool {
+        let Some((_, alias)) = name.split_once("alias/") else { return false };
+        self.shared.as_ref().is_some_and(|shared| !shared.lock().aliases.contains_key(&format!("alias/{alias}")))
     }
 
     /// The ARN of the key that a ciphertext of the local KMS names in its head: layout, length, key id.
