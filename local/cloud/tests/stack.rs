@@ -379,7 +379,6 @@ async fn the_stack_of_the_project_stands_up() {
         ("Tracing", "true"),
         ("VpcSubnetIds", "subnet-1,subnet-2"),
         ("VpcSecurityGroupIds", "sg-1"),
-        ("PermissionsBoundaryArn", "arn:aws:iam::000000000000:policy/boundary"),
         ("NamePrefix", "Team-Tasker"),
     ];
     options.parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
