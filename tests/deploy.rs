@@ -401,8 +401,8 @@ fn a_stack_is_deployed_used_changed_and_deleted() {
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
     let report = report.replace("&#x2f;", "/");
     let links: Vec<&str> = report.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let (inner, outer): (Vec<_>, Vec<_>) =
-        links.iter().partition(|link| link.starts_with('#') || run.join(link).is_file());
+    let (inner, outer): (Vec<&str>, Vec<&str>) =
+        links.iter().copied().partition(|link| link.starts_with('#') || run.join(link).is_file());
     assert!(inner.iter().any(|link| link.ends_with(".csv")), "the links lead into the folder: {links:?}");
     assert!(!outer.iter().any(|link| link.contains(&serving.endpoint)), "{outer:?}");
 
