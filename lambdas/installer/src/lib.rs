@@ -73,7 +73,7 @@ pub fn run() -> Result<(), RunError> {
         };
         let clients = Arc::new(aws::clients::Clients::from_lookup(lookup)?);
         let services = Services { assets: Objects::new(clients.clone(), assets), results, clients };
-        let (responses, clock) = (aws::custom_resource::response_urls(), aws::clients::SystemClock);
+        let (responses, clock) = (aws::custom_resource::response_urls(), aws::SystemClock);
         let (services, responses, clock) = (&services, &responses, &clock);
         aws::serve(move |event, invocation| async move {
             handle(services, responses, clock, &event, invocation.deadline_ms).await

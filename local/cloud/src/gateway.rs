@@ -28,7 +28,7 @@ use crate::page::Page;
 use crate::s3::{self, Buckets};
 use crate::service::Service;
 use crate::trace::{Trace, What};
-use crate::{ACCOUNT, ApiError, Caller, sns, sqs};
+use crate::{ACCOUNT, ApiError, Caller, authorize, sns, sqs};
 
 /// Bytes of a request to a JSON service or to Lambda; DynamoDB takes 16 MB, the others less.
 const MAX_BODY: usize = 17 * 1024 * 1024;
@@ -170,7 +170,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         unknown(&services, caller, &service, &what)
     } else {
         let operation = s3::operation(&request);
-        let response = s3::answer(&services.s3, request).await;
+        let response = authorize::answer_s3(services.identity.authorizer(), &caller, &services.s3, request).await;
         let error = (!response.status().is_success()).then(|| response.status().as_u16().to_string());
         services.trace.emit(What::Call { service: "s3".into(), operation, function: caller.function, error });
         let mut response = with_request_id(response);
@@ -254,7 +254,10 @@ async fn rest(services: &Services, caller: Caller, request: Request) -> Response
     let (operation, ended) = match to_bytes(body, MAX_BODY).await {
         Ok(body) => {
             let (path, query) = (parts.uri.path(), parts.uri.query());
-            lambda::answer(&services.lambda, &parts.method, path, query, &parts.headers, body).await
+            match services.identity.authorizer().check_lambda(&caller, &parts.method, path, query) {
+                Ok(()) => lambda::answer(&services.lambda, &parts.method, path, query, &parts.headers, body).await,
+                Err(error) => ("Invoke", Err(error)),
+            }
         }
         Err(error) => ("Invoke", Err(too_large(&error))),
     };

@@ -1,4 +1,5 @@
-//! Who calls: credentials that each function environment gets, and the caller behind an access key.
+//! Who calls: credentials that each function environment gets, and the caller behind an access key. What they may do is
+//! said by the [`Authorizer`] that goes along with it.
 //!
 //! Signatures are not verified: everything here is on loopback and belongs to one person. A key that was not given out
 //! here is the local user. Credentials never reach a log.
@@ -9,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::authorize::Authorizer;
 use crate::service::{Properties, json_document};
+use crate::trace::Trace;
 use crate::{ApiError, Caller};
 
 /// Credentials of one function environment. Not `Debug`, so that they cannot be printed by accident.
@@ -27,6 +30,7 @@ pub struct Credentials {
 #[derive(Clone, Default)]
 pub struct Identity {
     state: Arc<Mutex<State>>,
+    authorizer: Authorizer,
 }
 
 #[derive(Default)]
@@ -38,12 +42,23 @@ struct State {
 }
 
 impl Identity {
-    /// Nobody but the local user.
+    /// Nobody but the local user, and everybody may do everything: for services that are used by themselves.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Creates an `AWS::IAM::Role` with these resolved properties under this ARN. Its policies are kept, not evaluated.
+    /// Nobody but the local user, and roles may do what their policies say.
+    pub fn enforcing(region: &str, trace: Trace) -> Self {
+        Self { state: Arc::default(), authorizer: Authorizer::enforcing(region, trace) }
+    }
+
+    /// Who may do what.
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// Creates an `AWS::IAM::Role` with these resolved properties under this ARN. Its policies are the
+    /// [`Authorizer`]'s matter.
     ///
     /// # Errors
     /// An unknown property by name, or a document that is none.

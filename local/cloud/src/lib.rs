@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+pub mod authorize;
 mod cloudformation;
 pub mod dynamodb;
 pub mod events;

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
+use crate::authorize::{Authorizer, Guarded};
 use crate::cloudformation::CloudFormation;
 use crate::dynamodb::DynamoDb;
 use crate::events::{Bus, Receivers};
@@ -131,6 +132,7 @@ impl Cloud {
             .await
             .map_err(machine(format!("listening on port {}", options.port.unwrap_or_default())))?;
         let endpoint = listener.endpoint();
+        let workgroup = workgroup(&options.parameters);
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
             None => {
@@ -146,7 +148,11 @@ impl Cloud {
         let data_api = DataApi::new(s3.clone(), &options.region, options.seed, data_events);
         let trace = Trace::default();
         let faults = Faults::default();
-        let identity = Identity::new();
+        let identity = Identity::enforcing(&options.region, trace.clone());
+        let authorizer = identity.authorizer().clone();
+        if let Some((name, id)) = workgroup {
+            authorizer.name_workgroup(&name, &id);
+        }
         let (region, stack_name) = (options.region, options.stack_name);
         let sqs = Sqs::new(&endpoint, &region, trace.clone());
         let lambda = Lambda::start(lambda::Config {
@@ -170,7 +176,8 @@ impl Cloud {
         );
         let outbox = folder.join("outbox");
         let sns = Sns::new(&region, &endpoint, outbox, sqs.clone(), lambda.clone(), trace.clone())?;
-        let executions: Arc<dyn Service> = Arc::new(states.clone());
+        let executions = Guarded::service("states", Arc::new(states.clone()), &authorizer);
+        states.set_authority(Arc::new(authorizer.clone()));
         let receivers = Receivers {
             sqs: sqs.clone(),
             sns: sns.clone(),
@@ -224,12 +231,12 @@ impl Cloud {
 
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
             ("states", executions),
-            ("dynamodb", Arc::new(parts.dynamodb.clone())),
-            ("redshift-data", Arc::new(parts.data_api.clone())),
-            ("kms", Arc::new(parts.kms.clone())),
-            ("sqs", Arc::new(parts.sqs.clone())),
-            ("events", Arc::new(parts.bus.clone())),
-            ("sns", Arc::new(parts.sns.clone())),
+            ("dynamodb", Guarded::service("dynamodb", Arc::new(parts.dynamodb.clone()), &authorizer)),
+            ("redshift-data", Guarded::service("redshift-data", Arc::new(parts.data_api.clone()), &authorizer)),
+            ("kms", Guarded::service("kms", Arc::new(parts.kms.clone()), &authorizer)),
+            ("sqs", Guarded::service("sqs", Arc::new(parts.sqs.clone()), &authorizer)),
+            ("events", Guarded::service("events", Arc::new(parts.bus.clone()), &authorizer)),
+            ("sns", Guarded::service("sns", Arc::new(parts.sns.clone()), &authorizer)),
             ("cloudformation", Arc::new(stacks.clone())),
         ]);
         let environment = Arc::new(OnceLock::new());
@@ -398,6 +405,11 @@ impl Cloud {
         self.parts.scheduler.fire(self.name_of(schedule)).await
     }
 
+    /// Who may do what, and what was used of it.
+    pub fn authorizer(&self) -> &Authorizer {
+        self.parts.identity.authorizer()
+    }
+
     /// Loses, repeats or holds back events on the bus.
     pub fn faults(&self) -> &Faults {
         &self.faults
@@ -447,6 +459,12 @@ impl Cloud {
     fn name_of<'n>(&'n self, name: &'n str) -> &'n str {
         self.model.find(name).map_or(name, template::Resource::name)
     }
+}
+
+/// The workgroup's name and UUID, where the root template's parameters have both: no template declares a workgroup.
+fn workgroup(parameters: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let (name, id) = (parameters.get("WorkgroupName")?, parameters.get("WorkgroupId")?);
+    (id != "*").then(|| (name.clone(), id.clone()))
 }
 
 fn show_execution(trace: &Trace, event: &Value) {

@@ -110,6 +110,11 @@ impl StepFunctions {
         self.shared.turn(|service, now| service.call(operation, &body, now, &mut RandomIds)).map_err(refused)
     }
 
+    /// Asks before machines call this service itself.
+    pub fn set_authority(&self, authority: Arc<dyn states::Authority>) {
+        self.shared.lock().service.set_authority(authority);
+    }
+
     /// What all executions have cost so far.
     pub fn usage(&self) -> Usage {
         self.shared.lock().service.usage()

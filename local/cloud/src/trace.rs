@@ -44,6 +44,15 @@ pub enum What {
         /// The error's name, when refused.
         error: Option<String>,
     },
+    /// Policies did not allow a call, or a part of it.
+    Denied {
+        /// The ARN of the role, or the name of the service, that asked.
+        principal: String,
+        /// The action, such as `dynamodb:PutItem`.
+        action: String,
+        /// The ARN of the resource, or `*`.
+        resource: String,
+    },
     /// A process of a function was started.
     FunctionStarted {
         /// The function's name.

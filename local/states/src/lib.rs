@@ -109,6 +109,16 @@ impl Default for Config {
     }
 }
 
+/// Says whether a role may make a call of this very service, which its machines make without anybody outside hearing of
+/// it: `states:startExecution` in all its forms and `aws-sdk:sfn:…`. Must answer at once and without effects on the service.
+pub trait Authority: Send + Sync + std::fmt::Debug {
+    /// `body` is the call's JSON as on the wire.
+    ///
+    /// # Errors
+    /// The call's error, `AccessDeniedException`.
+    fn check(&self, role_arn: &str, operation: &str, body: &Value) -> Result<(), ApiError>;
+}
+
 /// One attempt of one task. A retry is another attempt with another id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub u64);

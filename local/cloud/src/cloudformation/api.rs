@@ -2,9 +2,7 @@
 //! answered at once.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
-use super::change_set::{ChangeSet, EMPTY};
 use super::engine::{OnFailure, Run};
 use super::record::Record;
 use super::request::{flag, texts};
@@ -80,7 +78,7 @@ impl CloudFormation {
     }
 
     /// A stack of this name that is not deleted.
-    fn existing(&self, name: &str) -> Option<Record> {
+    pub(super) fn existing(&self, name: &str) -> Option<Record> {
         self.find(name).ok()
     }
 
@@ -108,7 +106,7 @@ impl CloudFormation {
         Ok(json!({ "StackId": id }))
     }
 
-    fn create(&self, run: Run) {
+    pub(super) fn create(&self, run: Run) {
         self.spawn(async move {
             // How it ended is in the stack's status and events.
             let _ = run.create().await;
@@ -248,149 +246,21 @@ impl CloudFormation {
         }
         Ok(answer)
     }
-
-    fn create_change_set(&self, read: &mut Request<'_>) -> Result<Value, ApiError> {
-        let (name, set_name) = (read.required("StackName")?, read.required("ChangeSetName")?);
-        let kind = read.text("ChangeSetType")?.unwrap_or("UPDATE");
-        let existing = self.existing(name);
-        let under_review = existing.as_ref().is_some_and(|stack| stack.status == "REVIEW_IN_PROGRESS");
-        let existing = match (kind, existing) {
-            ("CREATE", Some(existing)) if !under_review => return Err(already(&existing)),
-            ("CREATE", existing) => existing,
-            ("UPDATE", Some(existing)) if !under_review => {
-                updatable(&existing)?;
-                Some(existing)
-            }
-            ("UPDATE", _) => return Err(validation(format!("Stack [{name}] does not exist"))),
-            (other, _) => return Err(ApiError::not_implemented("cloudformation", &format!("ChangeSetType {other}"))),
-        };
-        if existing.as_ref().is_some_and(|stack| stack.change_sets.iter().any(|set| set.name == set_name)) {
-            let text = format!("ChangeSet {set_name} cannot be created because a change set of this name exists");
-            return Err(ApiError::new(400, "AlreadyExistsException", text));
-        }
-        let mut settings = self.asked(read, existing.as_ref())?;
-        let description = read.text("Description")?.map(str::to_owned);
-        let with_nested = flag(read, "IncludeNestedStacks")?.unwrap_or(false);
-        settings.on_failure = match read.text("OnStackFailure")? {
-            None | Some("ROLLBACK") => OnFailure::RollBack,
-            Some("DELETE") => OnFailure::Delete,
-            Some("DO_NOTHING") => OnFailure::Nothing,
-            Some(other) => return Err(validation(format!("OnStackFailure cannot be {other}"))),
-        };
-        read.end()?;
-        let run = Run::prepare(self, name, existing.as_ref(), settings).map_err(refused)?;
-        let changes = run.plan();
-        let mut nested = BTreeMap::new();
-        if with_nested {
-            for stack in run.model.stacks.iter().filter(|stack| !stack.path.is_empty()) {
-                let below = format!("{}/", stack.path);
-                if changes.iter().any(|change| change.path.starts_with(&below)) {
-                    let name = format!("{set_name}-{}", stack.path.replace('/', "-"));
-                    nested.insert(stack.path.clone(), ChangeSet::new_id(&self.parts().region, &name));
-                }
-            }
-        }
-        let unchanged = existing.as_ref().is_some_and(|stack| !under_review && nothing(&run, stack));
-        let (status, reason, execution) = match run.refusal() {
-            _ if unchanged => ("FAILED", Some(EMPTY.to_owned()), "UNAVAILABLE"),
-            Some(refusal) => ("FAILED", Some(refusal.source.message), "UNAVAILABLE"),
-            None => ("CREATE_COMPLETE", None, "AVAILABLE"),
-        };
-        let set = ChangeSet {
-            id: ChangeSet::new_id(&self.parts().region, set_name),
-            name: set_name.to_owned(),
-            status,
-            reason,
-            execution,
-            description,
-            created: chrono::Utc::now(),
-            parameters: run.model.stacks.first().map(|stack| stack.parameters.clone()).unwrap_or_default(),
-            settings: run.settings.clone(),
-            changes,
-            nested,
-        };
-        let answer = json!({ "Id": set.id, "StackId": run.id });
-        if existing.is_none() {
-            let mut record = Record::new(&run.id, name, "REVIEW_IN_PROGRESS");
-            record.deployed.known = run.known.clone();
-            record.turn("REVIEW_IN_PROGRESS", Some("User Initiated".into()));
-            if let Some(stack) = run.model.stacks.first() {
-                record.declared = stack.declared.clone();
-            }
-            self.lock().records.push(record);
-        }
-        self.record(&run.id, |record| record.change_sets.push(set));
-        Ok(answer)
-    }
-
-    /// A change set by its name and stack, or by its ARN; with the path of the nested stack that it is about.
-    fn change_set(&self, read: &mut Request<'_>) -> Result<(Record, ChangeSet, String), ApiError> {
-        let (name, stack) = (read.required("ChangeSetName")?, read.text("StackName")?);
-        let missing = || ApiError::new(404, "ChangeSetNotFound", format!("ChangeSet [{name}] does not exist"));
-        if stack.is_none() && !name.starts_with("arn:") {
-            return Err(validation("StackName must be specified if ChangeSetName is not specified as an ARN."));
-        }
-        let root = stack.map(|stack| self.find(stack)).transpose()?;
-        let state = self.lock();
-        let (root, set, path) = (state.records.iter().rev())
-            .filter(|record| root.as_ref().is_none_or(|root| root.root == record.id))
-            .find_map(|record| {
-                let (set, path) = record.change_sets.iter().find_map(|set| Some((set, set.path_of(name)?)))?;
-                Some((record, set.clone(), path.to_owned()))
-            })
-            .ok_or_else(missing)?;
-        let nested = state.records.iter().find(|one| !path.is_empty() && one.root == root.id && one.path == path);
-        Ok((nested.unwrap_or(root).clone(), set, path))
-    }
-
-    fn execute_change_set(&self, read: &mut Request<'_>) -> Result<Value, ApiError> {
-        let (stack, set, path) = self.change_set(read)?;
-        let disable = flag(read, "DisableRollback")?.unwrap_or(false);
-        read.value("ClientRequestToken");
-        read.value("RetainExceptOnCreate");
-        read.end()?;
-        if set.execution != "AVAILABLE" || !path.is_empty() {
-            let text = format!("ChangeSet [{}] cannot be executed in its current status of [{}]", set.id, set.status);
-            return Err(ApiError::new(400, "InvalidChangeSetStatus", text));
-        }
-        if stack.busy() {
-            let (id, status) = (&stack.id, stack.status);
-            return Err(validation(format!("Stack:{id} is in {status} state and can not be updated.")));
-        }
-        let mut settings = set.settings.clone();
-        if disable {
-            settings.on_failure = OnFailure::Nothing;
-        }
-        let mut run = Run::prepare(self, &stack.name, Some(&stack), settings).map_err(refused)?;
-        if let Some(refusal) = run.refusal() {
-            return Err(refusal.source);
-        }
-        // Whatever else was planned was planned for another stack than there will be.
-        self.record(&stack.id, |record| record.change_sets.clear());
-        if stack.status == "REVIEW_IN_PROGRESS" {
-            run.open("CREATE_IN_PROGRESS");
-            self.create(run);
-        } else {
-            run.open("UPDATE_IN_PROGRESS");
-            self.spawn(run.update(disable));
-        }
-        Ok(json!({}))
-    }
 }
 
 /// Whether nothing would change.
-fn nothing(run: &Run, stack: &Record) -> bool {
+pub(super) fn nothing(run: &Run, stack: &Record) -> bool {
     let root = run.model.stacks.first();
     let outputs = root.is_none_or(|root| root.outputs == stack.outputs);
     run.plan().is_empty() && outputs && run.settings.tags == stack.tags
 }
 
-fn already(existing: &Record) -> ApiError {
+pub(super) fn already(existing: &Record) -> ApiError {
     ApiError::new(400, "AlreadyExistsException", format!("Stack [{}] already exists", existing.name))
 }
 
 /// A stack that can be changed now.
-fn updatable(stack: &Record) -> Result<(), ApiError> {
+pub(super) fn updatable(stack: &Record) -> Result<(), ApiError> {
     if let Some(problem) = CloudFormation::belongs(stack) {
         return Err(validation(problem));
     }
@@ -403,7 +273,7 @@ fn updatable(stack: &Record) -> Result<(), ApiError> {
 }
 
 /// What an operation was refused with before anything was touched.
-fn refused(error: Error) -> ApiError {
+pub(super) fn refused(error: Error) -> ApiError {
     match error {
         Error::Api(error) | Error::Resource { source: error, .. } => error,
         Error::Template(error) => validation(format!("Template error: {error}")),

@@ -38,7 +38,7 @@ pub(crate) use crate::template::custom::is as is_custom;
 
 /// How long a question about a stack waits for the end of what is under way with it. Clients that wait for a stack ask once
 /// at once, and then only every half minute; most operations here are over by then.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a template may ask for; the person at the machine grants all of it.
 const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"];

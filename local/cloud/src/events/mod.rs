@@ -301,9 +301,9 @@ impl Shared {
         let moment = Moment { rule_arn: &arn, rule_name: &rule.name, ingested: &ingested };
         for target in &rule.targets {
             let body = target.input(&event, &moment);
-            let refused = target.send(&self.receivers, &body).await.err();
+            let refused = target.send(&self.receivers, &arn, &body).await.err();
             if let Some(error) = &refused {
-                target.give_up(&self.receivers.sqs, &arn, &body, error);
+                target.give_up(&self.receivers, &arn, &body, error);
             }
             self.trace.emit(What::Delivered {
                 rule: rule.name.clone(),

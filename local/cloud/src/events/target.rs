@@ -6,11 +6,15 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::transform::{Input, Moment};
+use crate::authorize::Because;
 use crate::lambda::{InvocationType, Lambda};
 use crate::service::{Properties, Service};
 use crate::sns::Sns;
 use crate::sqs::Sqs;
 use crate::{ApiError, Caller};
+
+/// Whom queues, topics, functions and roles must trust.
+const SERVICE: &str = "events.amazonaws.com";
 
 /// What rules deliver to.
 #[derive(Clone)]
@@ -91,7 +95,20 @@ impl Target {
     }
 
     /// Hands it over.
-    pub(super) async fn send(&self, to: &Receivers, body: &str) -> Result<(), ApiError> {
+    pub(super) async fn send(&self, to: &Receivers, rule: &str, body: &str) -> Result<(), ApiError> {
+        let authorizer = to.lambda.authorizer();
+        let because = Because { service: SERVICE, source: rule };
+        let allowed = match self.kind {
+            Kind::Queue => authorizer.check_service(because, "sqs:SendMessage", &self.arn),
+            Kind::Topic => authorizer.check_service(because, "sns:Publish", &self.arn),
+            Kind::Function => authorizer.check_service(because, "lambda:InvokeFunction", &self.arn),
+            Kind::Machine => match self.role.as_deref() {
+                Some(role) => authorizer.check_trust(because, role),
+                None => Ok(()),
+            },
+        };
+        // What EventBridge gives as ERROR_CODE to a dead letter queue.
+        allowed.map_err(|denied| ApiError::new(403, "NO_PERMISSIONS", denied.message()))?;
         match self.kind {
             Kind::Queue => to.sqs.send(&self.arn, body).map(drop),
             Kind::Topic => to.sns.send(&self.arn, body).await.map(drop),
@@ -111,7 +128,7 @@ impl Target {
     }
 
     /// Keeps what the target refused, with the attributes that EventBridge gives to such messages.
-    pub(super) fn give_up(&self, sqs: &Sqs, rule: &str, body: &str, error: &ApiError) {
+    pub(super) fn give_up(&self, to: &Receivers, rule: &str, body: &str, error: &ApiError) {
         let kept = match &self.dead_letters {
             None => return tracing::warn!(%error, rule, target = self.arn, "an event is lost"),
             Some(queue) => {
@@ -122,7 +139,9 @@ impl Target {
                     ("ERROR_CODE".to_owned(), text(&error.code)),
                     ("ERROR_MESSAGE".to_owned(), text(&error.message)),
                 ]);
-                sqs.send_with(queue, body, attributes)
+                let because = Because { service: SERVICE, source: rule };
+                let allowed = to.lambda.authorizer().check_service(because, "sqs:SendMessage", queue);
+                allowed.map_err(|denied| denied.error("sqs")).and_then(|()| to.sqs.send_with(queue, body, attributes))
             }
         };
         if let Err(error) = kept {

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{Function, Inner, Invocation, WhenBusy};
-use crate::ApiError;
 use crate::service::Properties;
 use crate::sqs::Sqs;
+use crate::{ApiError, Caller};
 
 /// How long after a function error an event is tried a second and a third time.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
@@ -121,7 +121,9 @@ pub(super) async fn run(inner: Arc<Inner>, function: Arc<Function>, request_id: 
     if let (false, Some((sqs, queue))) = (condition == "Success", &settings.dead_letters) {
         let attributes = dead_letter(&request_id, last.as_ref());
         // The event itself is the message.
-        if let Err(error) = sqs.send_with(queue, &String::from_utf8_lossy(&payload), attributes) {
+        let sent = may_send(&function, sqs, queue, inner.upgrade().as_deref())
+            .and_then(|()| sqs.send_with(queue, &String::from_utf8_lossy(&payload), attributes));
+        if let Err(error) = sent {
             let name = &function.settings.name;
             tracing::warn!(%error, function = name, request_id, "the dead letter queue refused an event");
         }
@@ -135,10 +137,20 @@ pub(super) async fn run(inner: Arc<Inner>, function: Arc<Function>, request_id: 
         return;
     };
     let record = record(&function.settings.arn, &request_id, condition, tries, &payload, last);
-    if let Err(error) = sqs.send(queue, &record.to_string()) {
+    let sent = may_send(&function, sqs, queue, inner.upgrade().as_deref());
+    if let Err(error) = sent.and_then(|()| sqs.send(queue, &record.to_string())) {
         let name = &function.settings.name;
         tracing::warn!(%error, function = name, request_id, "a destination refused its record");
     }
+}
+
+/// Whether the function's role may send to this queue.
+fn may_send(function: &Function, sqs: &Sqs, queue: &str, inner: Option<&Inner>) -> Result<(), ApiError> {
+    let Some(inner) = inner else { return Ok(()) };
+    let settings = &function.settings;
+    let caller = Caller::assumed(&settings.role, &settings.name);
+    let body = json!({ "QueueUrl": sqs.url(&sqs.name(queue)?) });
+    inner.config.identity.authorizer().check_call("sqs", "SendMessage", &caller, &body)
 }
 
 /// The attributes of an event on a dead letter queue (Lambda guide, "Adding a dead-letter queue"): the error's first

@@ -20,7 +20,7 @@ use super::runtime_api::{Answer, MAX_PAYLOAD, RuntimeApi, Work};
 use super::settings::Settings;
 use super::{Config, Function};
 use crate::trace::What;
-use crate::{ApiError, DEFAULT_REGION};
+use crate::{ApiError, Caller, DEFAULT_REGION};
 
 /// How long a process may take to its first `next` before its time counts as the invocation's (Lambda guide,
 /// "Lambda execution environment lifecycle").
@@ -97,7 +97,10 @@ impl Environment {
         let pid = child.id().unwrap_or_default();
         let kill = Arc::new(Notify::new());
         let (exit, exited) = watch::channel(None);
-        let sink = Sink::new(function.log.clone());
+        // Without the permission a function runs as ever and leaves no log, as at AWS.
+        let caller = Caller::assumed(&settings.role, &settings.name).of_function(&settings.name);
+        let logs = config.identity.authorizer().may_log(&caller, &settings.log_group);
+        let sink = Sink::new(logs.then(|| function.log.clone()));
         let (drained, drain) = mpsc::channel(1);
         let output = child.stdout.take().zip(child.stderr.take());
         if let Some((stdout, stderr)) = output {

@@ -54,17 +54,20 @@ impl Log {
 /// The log of one environment: the function's, and the part that belongs to the invocation under way.
 #[derive(Clone)]
 pub(super) struct Sink {
-    log: Log,
+    /// None when the function's role may not write it.
+    log: Option<Log>,
     tail: Arc<Mutex<Vec<String>>>,
 }
 
 impl Sink {
-    pub(super) fn new(log: Log) -> Self {
+    pub(super) fn new(log: Option<Log>) -> Self {
         Self { log, tail: Arc::default() }
     }
 
     pub(super) fn line(&self, line: String) {
-        self.log.line(&line);
+        if let Some(log) = &self.log {
+            log.line(&line);
+        }
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 

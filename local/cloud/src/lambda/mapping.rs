@@ -17,11 +17,13 @@ use uuid::Uuid;
 use super::{Inner, Invocation, MAX_PAYLOAD, WhenBusy, invalid};
 use crate::service::Properties;
 use crate::sqs::{Handed, Sqs};
-use crate::{ACCOUNT, ApiError, PARTITION};
+use crate::{ACCOUNT, ApiError, Caller, PARTITION};
 
 /// Batches at once without a scaling configuration: what a mapping starts with. Lambda adds more under load, which one
 /// machine would not profit from.
 const CONCURRENCY: u64 = 5;
+/// How long a mapping waits that is not allowed to poll.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long one wait for messages lasts.
 const POLL: Duration = Duration::from_secs(20);
 
@@ -132,6 +134,11 @@ async fn poll(mapping: Arc<Mapping>, slots: Arc<Semaphore>, id: String) {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
+        // A role that lost its permissions: the mapping finds nothing until it has them again.
+        if !mapping.allowed() {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
         let messages = match mapping.gather().await {
             Ok(messages) => messages,
             Err(error) => {
@@ -166,6 +173,19 @@ impl Mapping {
             messages.extend(self.sqs.hand_out(&self.queue, room, left).await?);
         }
         Ok(messages)
+    }
+
+    /// Whether the function's role may receive and delete.
+    fn allowed(&self) -> bool {
+        let Some(inner) = self.inner.upgrade() else { return true };
+        let Ok(function) = inner.find(&self.function) else { return true };
+        let settings = &function.settings;
+        let caller = Caller::assumed(&settings.role, &settings.name);
+        let allowed = inner.config.identity.authorizer().check_mapping(&caller, &self.sqs.arn(&self.queue));
+        if let Err(error) = &allowed {
+            tracing::warn!(%error, function = settings.name, "an event source mapping may not poll");
+        }
+        allowed.is_ok()
     }
 
     async fn handle(&self, messages: Vec<Handed>) {

@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use crate::authorize::Authorizer;
 use crate::identity::Identity;
 use crate::service::Properties;
 use crate::sqs::Sqs;
@@ -272,6 +273,11 @@ impl Lambda {
             }
             InvocationType::RequestResponse => self.inner.invoke(function, request_id, payload, WhenBusy::Refuse).await,
         }
+    }
+
+    /// Who may call them, and what their roles may do.
+    pub fn authorizer(&self) -> &Authorizer {
+        self.inner.config.identity.authorizer()
     }
 
     /// The names of all functions.

@@ -296,6 +296,10 @@ fn shown(entry: &Entry) -> Option<Value> {
             let who = function.as_deref().map(|name| format!(" by {name}")).unwrap_or_default();
             ("call", format!("{service} {operation}{who}"), error.clone())
         }
+        What::Denied { principal, action, resource } => {
+            let who = principal.rsplit('/').next().unwrap_or(principal);
+            ("denied", format!("{who} may not {action} on {resource}"), Some("AccessDenied".to_owned()))
+        }
         What::FunctionStarted { function, pid } => ("function", format!("{function} starts as process {pid}"), None),
         What::Invoked { function, .. } => ("function", format!("{function} is invoked"), None),
         What::Returned { function, error, .. } => ("function", format!("{function} returns"), error.clone()),

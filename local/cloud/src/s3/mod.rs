@@ -237,6 +237,11 @@ impl Buckets {
         self.blocking(bucket, move |bucket| bucket.store.delete(&key, &Condition::default())).await
     }
 
+    /// Whether there is a bucket of this name.
+    pub(crate) fn exists(&self, bucket: &str) -> bool {
+        self.shared.bucket(bucket).is_ok()
+    }
+
     /// The folder of a bucket, for a person to open.
     pub fn folder(&self, bucket: &str) -> PathBuf {
         self.shared.folder.join(bucket)

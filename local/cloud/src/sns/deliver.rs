@@ -11,11 +11,15 @@ use uuid::Uuid;
 use super::mail::Mail;
 use super::{MAX_MESSAGE, MAX_SUBJECT, Message, Protocol, Sns, Subscription, invalid, no_topic};
 use crate::ApiError;
+use crate::authorize::Because;
 use crate::lambda::InvocationType;
 use crate::trace::What;
 
 /// Messages here are not signed. The fields are there, because programs that read the envelope expect them.
 const UNSIGNED: &str = "bm90IHNpZ25lZA==";
+
+/// Whom queues and functions must trust.
+const SERVICE: &str = "sns.amazonaws.com";
 
 /// A message on its way.
 struct Notice<'a> {
@@ -116,6 +120,16 @@ impl Sns {
         display_name: Option<&str>,
     ) -> Result<(), ApiError> {
         let text = notice.message.text(subscription.protocol);
+        let because = Because { service: SERVICE, source: notice.topic };
+        let action = match subscription.protocol {
+            Protocol::Queue => Some("sqs:SendMessage"),
+            Protocol::Function => Some("lambda:InvokeFunction"),
+            Protocol::Email | Protocol::EmailJson => None,
+        };
+        if let Some(action) = action {
+            let allowed = self.shared.lambda.authorizer().check_service(because, action, &subscription.endpoint);
+            allowed.map_err(|denied| ApiError::new(403, "AccessDenied", denied.message()))?;
+        }
         match subscription.protocol {
             Protocol::Queue if subscription.raw => {
                 let attributes = notice.message.attributes.clone();
@@ -195,6 +209,9 @@ impl Sns {
             });
             let attributes = attributes.as_object().cloned().unwrap_or_default();
             let envelope = self.envelope(subscription, notice, Case::Url).to_string();
+            let because = Because { service: SERVICE, source: notice.topic };
+            let allowed = self.shared.lambda.authorizer().check_service(because, "sqs:SendMessage", queue);
+            allowed.map_err(|denied| denied.error("sqs"))?;
             self.shared.sqs.send_with(queue, &envelope, attributes)
         });
         match kept {

@@ -8,6 +8,7 @@ use crate::{ApiError, Caller};
 
 /// Creates the resource. Everything that it refers to exists.
 pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    parts.identity.authorizer().put(resource)?;
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.create_table(name, properties).await,
@@ -56,8 +57,12 @@ pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         }
         // Kept in the model: policies belong to roles that exist, logs are written by name, nothing measures, a nested
         // stack is its resources.
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::Logs::LogGroup" | STACK => Ok(()),
-        "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" => Ok(()),
+        "AWS::IAM::Policy"
+        | "AWS::IAM::ManagedPolicy"
+        | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
+        | STACK => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", other)),
     }
 }

@@ -172,7 +172,7 @@ impl DataApi {
             account: ACCOUNT.into(),
             logins,
             objects: Some(Arc::new(Objects(shared.buckets.clone()))),
-            seed: shared.seed.clone(),
+            seed: shared.seed,
             ..redshift::Config::new(targets, shared.events.clone())
         };
         let started = redshift::DataApi::start(config).await.map_err(failed)?;

@@ -9,35 +9,39 @@ use crate::{ApiError, Caller};
 
 /// Removes the resource. One that is gone already is no error; one that holds data may refuse.
 pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+    take_out(parts, resource).await?;
+    parts.identity.authorizer().remove(resource);
+    Ok(())
+}
+
+async fn take_out(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
         "AWS::DynamoDB::Table" => {
             let deleted = parts.dynamodb.call("DeleteTable", &Caller::local_user(), json!({ "TableName": name })).await;
-            gone(deleted, "ResourceNotFoundException")
+            return gone(deleted, "ResourceNotFoundException");
         }
-        "AWS::KMS::Key" => done(parts.kms.delete_key(name)),
-        "AWS::KMS::Alias" => done(parts.kms.delete_alias(name)),
-        "AWS::S3::Bucket" => parts.s3.delete_bucket(name).await,
-        "AWS::SQS::Queue" => done(parts.sqs.delete_queue(name)),
-        "AWS::SQS::QueuePolicy" => done(parts.sqs.delete_queue_policy(properties)),
-        "AWS::Lambda::Function" => {
-            parts.lambda.delete_function(name).await;
-            Ok(())
-        }
+        "AWS::KMS::Key" => parts.kms.delete_key(name),
+        "AWS::KMS::Alias" => parts.kms.delete_alias(name),
+        "AWS::S3::Bucket" => return parts.s3.delete_bucket(name).await,
+        "AWS::SQS::Queue" => parts.sqs.delete_queue(name),
+        "AWS::SQS::QueuePolicy" => parts.sqs.delete_queue_policy(properties),
+        "AWS::Lambda::Function" => parts.lambda.delete_function(name).await,
         "AWS::Lambda::EventInvokeConfig" => {
             let function = properties.get("FunctionName").and_then(Value::as_str).unwrap_or_default();
-            done(parts.lambda.delete_event_invoke_config(function, &parts.sqs))
+            parts.lambda.delete_event_invoke_config(function, &parts.sqs);
         }
-        "AWS::Lambda::EventSourceMapping" => done(parts.lambda.delete_event_source_mapping(name)),
-        "AWS::SNS::Topic" => done(parts.sns.delete_topic(&resource.attributes.reference)),
-        "AWS::SNS::Subscription" => done(parts.sns.delete_subscription(&resource.attributes.reference)),
-        "AWS::SNS::TopicPolicy" => done(parts.sns.delete_topic_policy(properties)),
-        "AWS::Events::Rule" => done(parts.bus.delete_rule(name)),
-        "AWS::IAM::Role" => done(parts.identity.delete_role(resource.arn())),
-        version::MACHINE => states(parts, "DeleteStateMachine", "stateMachineArn", resource).await,
-        version::KIND => states(parts, "DeleteStateMachineVersion", "stateMachineVersionArn", resource).await,
+        "AWS::Lambda::EventSourceMapping" => parts.lambda.delete_event_source_mapping(name),
+        "AWS::SNS::Topic" => parts.sns.delete_topic(&resource.attributes.reference),
+        "AWS::SNS::Subscription" => parts.sns.delete_subscription(&resource.attributes.reference),
+        "AWS::SNS::TopicPolicy" => parts.sns.delete_topic_policy(properties),
+        "AWS::Events::Rule" => parts.bus.delete_rule(name),
+        "AWS::Scheduler::Schedule" => parts.scheduler.delete_schedule(name),
+        "AWS::IAM::Role" => parts.identity.delete_role(resource.arn()),
+        version::MACHINE => return states(parts, "DeleteStateMachine", "stateMachineArn", resource).await,
+        version::KIND => return states(parts, "DeleteStateMachineVersion", "stateMachineVersionArn", resource).await,
         "AWS::StepFunctions::StateMachineAlias" => {
-            states(parts, "DeleteStateMachineAlias", "stateMachineAliasArn", resource).await
+            return states(parts, "DeleteStateMachineAlias", "stateMachineAliasArn", resource).await;
         }
         // Nothing is kept of them but what the stack itself knows; a nested stack is its resources.
         "AWS::S3::BucketPolicy"
@@ -45,12 +49,11 @@ pub(crate) async fn delete(parts: &Parts, resource: &Resource) -> Result<(), Api
         | "AWS::IAM::Policy"
         | "AWS::IAM::ManagedPolicy"
         | "AWS::Logs::LogGroup"
-        | STACK => Ok(()),
-        other => Err(ApiError::not_implemented("cloudformation", &format!("the deletion of {other}"))),
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
+        | STACK => {}
+        other => return Err(ApiError::not_implemented("cloudformation", &format!("the deletion of {other}"))),
     }
-}
-
-fn done((): ()) -> Result<(), ApiError> {
     Ok(())
 }
 

@@ -46,6 +46,10 @@ impl Tasks {
         let _ = self.services.set(weak);
     }
 
+    fn s3<'a>(&'a self, caller: &'a Caller) -> s3::Access<'a> {
+        s3::Access { authorizer: self.functions.authorizer(), caller, buckets: &self.s3 }
+    }
+
     fn service(&self, name: &str) -> Option<Arc<dyn Service>> {
         self.services.get()?.get(name)?.upgrade()
     }
@@ -55,7 +59,7 @@ impl Tasks {
 impl TaskRunner for Tasks {
     async fn run(&self, role_arn: &str, resource: &TaskResource, request: Value) -> Result<Value, TaskFailure> {
         if let Some(function) = &resource.function {
-            return self.functions.by_arn(function, &request).await;
+            return self.functions.by_arn(&Caller::assumed(role_arn, SESSION), function, &request).await;
         }
         let (service, action) = (resource.service.as_str(), resource.action.as_str());
         if matches!(resource.pattern, Pattern::Sync | Pattern::Sync2) {
@@ -63,15 +67,15 @@ impl TaskRunner for Tasks {
         }
         let caller = Caller::assumed(role_arn, SESSION);
         match service.strip_prefix("aws-sdk:") {
-            Some("s3") => s3::call(&self.s3, action, &request, s3::Bodies::Json).await,
-            Some("lambda") => self.functions.sdk(action, &request).await,
+            Some("s3") => s3::call(self.s3(&caller), action, &request, s3::Bodies::Json).await,
+            Some("lambda") => self.functions.sdk(&caller, action, &request).await,
             Some(name) => match SERVICES.iter().find(|known| known.sdk == name) {
                 Some(integration) => self.sdk(integration, action, &caller, &request).await,
                 None => Err(not_here(&resource.arn)),
             },
             // The reader and the writer of a distributed Map.
-            None if service == "s3" => s3::call(&self.s3, action, &request, s3::Bodies::Plain).await,
-            None if (service, action) == ("lambda", "invoke") => self.functions.invoke(request).await,
+            None if service == "s3" => s3::call(self.s3(&caller), action, &request, s3::Bodies::Plain).await,
+            None if (service, action) == ("lambda", "invoke") => self.functions.invoke(&caller, request).await,
             None => {
                 let known = SERVICES.iter().find(|known| known.optimised.0 == service);
                 match known.filter(|known| known.optimised.1.contains(&action)) {

@@ -38,6 +38,9 @@ const REPLACED: &[(&str, &[&str])] = &[
     ("AWS::IAM::Policy", &[]),
     ("AWS::IAM::ManagedPolicy", &["ManagedPolicyName", "Path", "Description"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
+    ("AWS::Scheduler::Schedule", &["Name", "GroupName"]),
+    ("AWS::CloudWatch::Alarm", &["AlarmName"]),
+    ("AWS::CloudWatch::Dashboard", &["DashboardName"]),
 ];
 
 /// A change that cannot be made.
@@ -91,6 +94,7 @@ pub(crate) async fn update(parts: &Parts, old: &Resource, new: &Resource) -> Res
     if let Some(refusal) = refusal(old, new) {
         return Err(ApiError::new(400, "ReplacementRefused", refusal.reason));
     }
+    parts.identity.authorizer().put(new)?;
     let (name, properties) = (new.name(), &new.properties);
     match new.kind.as_str() {
         "AWS::DynamoDB::Table" => parts.dynamodb.update_table(name, &old.properties, properties).await,

@@ -99,7 +99,7 @@ pub(crate) fn output(stack: &Value, name: &str) -> String {
     found.unwrap_or_else(|| panic!("{name} in {stack}"))["OutputValue"].as_str().unwrap().to_owned()
 }
 
-/// A role that a service may assume; it is allowed nothing, because nothing is asked of it.
+/// A role that functions, machines and mappings may assume.
 pub(crate) const ROLE: &str = "
   Role:
     Type: AWS::IAM::Role
@@ -107,4 +107,9 @@ pub(crate) const ROLE: &str = "
       AssumeRolePolicyDocument:
         Version: '2012-10-17'
         Statement: [{Effect: Allow, Principal: {Service: [lambda.amazonaws.com, states.amazonaws.com]}, Action: 'sts:AssumeRole'}]
+      Policies:
+        - PolicyName: Works
+          PolicyDocument:
+            Version: '2012-10-17'
+            Statement: [{Effect: Allow, Action: ['logs:*', 'sqs:*', 'lambda:*'], Resource: '*'}]
 ";

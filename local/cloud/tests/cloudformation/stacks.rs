@@ -376,7 +376,7 @@ async fn a_bucket_that_holds_something_refuses_its_deletion() {
     let template = "
 Resources:
   Bucket: {Type: AWS::S3::Bucket, Properties: {BucketName: full}}
-  Policy: {Type: AWS::S3::BucketPolicy, Properties: {Bucket: !Ref Bucket, PolicyDocument: {}}}
+  Policy: {Type: AWS::S3::BucketPolicy, Properties: {Bucket: !Ref Bucket, PolicyDocument: {Version: '2012-10-17', Statement: [{Effect: Deny, Principal: '*', Action: 's3:PutObject', Resource: 'arn:aws:s3:::full/no'}]}}}
   Topic: {Type: AWS::SNS::Topic}
 ";
     stand.create("data", template, &[]).await;
@@ -450,7 +450,8 @@ async fn mistakes_have_cloudformation_s_words() {
     plain["Capabilities"] = json!([]);
     let refused = stand.refused("CreateStack", plain.clone()).await;
     assert_eq!(refused, "InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_IAM]");
-    plain["TemplateBody"] = json!(format!("Resources:{ROLE}      RoleName: mine\n"));
+    plain["TemplateBody"] =
+        json!(format!("Resources:{}", ROLE.replace("    Properties:\n", "    Properties:\n      RoleName: mine\n")));
     plain["Capabilities"] = json!(["CAPABILITY_IAM"]);
     let refused = stand.refused("CreateStack", plain).await;
     assert_eq!(refused, "InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_NAMED_IAM]");

@@ -197,6 +197,8 @@ pub(crate) struct Engine {
     pub by_arn: HashMap<Arc<str>, ExecutionId>,
     /// Map Runs by ARN.
     pub map_runs: HashMap<Arc<str>, MapRunRecord>,
+    /// Without one every call is allowed.
+    pub authority: Option<Arc<dyn crate::Authority>>,
 }
 
 impl Engine {
@@ -212,6 +214,7 @@ impl Engine {
             machines: BTreeMap::new(),
             by_arn: HashMap::new(),
             map_runs: HashMap::new(),
+            authority: None,
         }
     }
 

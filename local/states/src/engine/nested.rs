@@ -18,11 +18,19 @@ impl Engine {
         )
     }
 
-    pub(super) fn run_inside(&mut self, task: TaskId, resource: &TaskResource, arguments: &Value, turn: &mut Turn<'_>) {
+    /// Makes a call of this service as this role.
+    pub(super) fn run_inside(
+        &mut self,
+        task: TaskId,
+        role: &str,
+        resource: &TaskResource,
+        arguments: &Value,
+        turn: &mut Turn<'_>,
+    ) {
         let result = if resource.service == "states" {
-            self.start_nested(task, resource, arguments, turn)
+            self.start_nested(task, role, resource, arguments, turn)
         } else {
-            self.call_inside(resource, arguments, turn)
+            self.call_inside(role, resource, arguments, turn)
         };
         turn.settled.push_back((task, Outcome::Called(result)));
     }
@@ -30,6 +38,7 @@ impl Engine {
     fn start_nested(
         &mut self,
         task: TaskId,
+        role: &str,
         resource: &TaskResource,
         arguments: &Value,
         turn: &mut Turn<'_>,
@@ -56,8 +65,10 @@ impl Engine {
         };
         body.insert("input".into(), input.into());
         let sync = matches!(resource.pattern, Pattern::Sync | Pattern::Sync2);
+        let body = Value::Object(body);
+        self.allowed(role, "StartExecution", &body).map_err(|error| legacy_failure(&error, turn))?;
         let started = self
-            .start_execution(&Value::Object(body), sync.then_some(task), true, turn)
+            .start_execution(&body, sync.then_some(task), true, turn)
             .map_err(|error| legacy_failure(&error, turn))?;
         let execution = &self.executions[started];
         let mut response = Map::new();
@@ -68,6 +79,7 @@ impl Engine {
         if let (true, Some((_, _, attempt))) = (sync, self.open_attempt(task)) {
             attempt.nested = true;
             attempt.child = Some(started);
+            attempt.role = role.into();
         }
         Ok(Value::Object(response))
     }
@@ -78,7 +90,14 @@ impl Engine {
             return;
         };
         attempt.child = None;
+        let role = Arc::clone(&attempt.role);
         let parsed = attempt.resource.pattern == Pattern::Sync2;
+        if let Err(error) = self.may(&role, "DescribeExecution", child) {
+            let failure = legacy_failure(&error, turn);
+            let failed = Failed { error: Some(failure.error.into()), cause: failure.cause.map(Into::into) };
+            turn.settled.push_back((task, Outcome::Answered(Err(failed))));
+            return;
+        }
         let execution = &self.executions[child];
         let shown = |payload: &Payload| {
             if parsed { payload.value().clone() } else { Value::String(payload.text().to_owned()) }
@@ -113,9 +132,20 @@ impl Engine {
         turn.settled.push_back((task, Outcome::Answered(result)));
     }
 
+    fn allowed(&self, role: &str, operation: &str, body: &Value) -> Result<(), ApiError> {
+        self.authority.as_ref().map_or(Ok(()), |authority| authority.check(role, operation, body))
+    }
+
+    /// Whether a role may do this to an execution that it started and waits for.
+    pub(super) fn may(&self, role: &str, operation: &str, child: ExecutionId) -> Result<(), ApiError> {
+        let body = json!({ "executionArn": *self.executions[child].arn });
+        self.allowed(role, operation, &body)
+    }
+
     /// `aws-sdk:sfn:…`: the same calls, with names in upper camel case and dates as texts.
     fn call_inside(
         &mut self,
+        role: &str,
         resource: &TaskResource,
         arguments: &Value,
         turn: &mut Turn<'_>,
@@ -128,7 +158,8 @@ impl Engine {
                 *value = value.to_string().into();
             }
         }
-        match self.call(&operation, &body, true, turn) {
+        let allowed = self.allowed(role, &operation, &body);
+        match allowed.and_then(|()| self.call(&operation, &body, true, turn)) {
             Ok(answer) => Ok(with_dates(with_names(&answer, char::to_ascii_uppercase))),
             Err(error) => Err(TaskFailure {
                 error: format!("Sfn.{}Exception", error.code.trim_end_matches("Exception")),
@@ -145,8 +176,13 @@ impl Engine {
 
 /// Errors of the optimised integration look as the first version of AWS's Java SDK words them.
 fn legacy_failure(error: &ApiError, turn: &Turn<'_>) -> TaskFailure {
+    // What the service's model does not have is the SDK's general exception.
+    let name = match error.code.as_str() {
+        "AccessDeniedException" => "AWSStepFunctions",
+        code => code.trim_end_matches("Exception"),
+    };
     TaskFailure {
-        error: format!("StepFunctions.{}Exception", error.code.trim_end_matches("Exception")),
+        error: format!("StepFunctions.{name}Exception"),
         cause: Some(format!(
             "{} (Service: AWSStepFunctions; Status Code: {}; Error Code: {}; Request ID: {}; Proxy: null)",
             error.message,

@@ -31,6 +31,8 @@ pub(super) struct Attempt {
     /// The result comes with the end of an execution that this task started.
     pub nested: bool,
     /// That execution, while it runs.
+    /// The role that started the child.
+    pub role: Arc<str>,
     pub child: Option<ExecutionId>,
     /// A call made through [`Command::RunTask`] has not come back.
     outside: bool,
@@ -135,6 +137,7 @@ impl Engine {
             heartbeat_seconds: None,
             nested: false,
             child: None,
+            role: Arc::from(""),
             outside: false,
         };
         // In its phase before its arguments are evaluated: they may name its token.
@@ -168,7 +171,8 @@ impl Engine {
             attempt.heartbeat_seconds = heartbeat;
         }
         if self.runs_inside(&task.resource) {
-            self.run_inside(id, &task.resource, arguments.value(), turn);
+            let role = role.unwrap_or_else(|| self.executions[execution].revision.role.to_string());
+            self.run_inside(id, &role, &task.resource, arguments.value(), turn);
             return Ok(None);
         }
         if let Some(attempt) = self.attempt(execution, strand) {
@@ -367,7 +371,10 @@ impl Engine {
         }
         if let Some(child) = attempt.child {
             self.executions[child].started_by = None;
-            self.end(child, Status::Aborted, Failed::default(), turn);
+            // Who may not stop its child leaves it running.
+            if self.may(&attempt.role, "StopExecution", child).is_ok() {
+                self.end(child, Status::Aborted, Failed::default(), turn);
+            }
         }
     }
 

@@ -63,6 +63,11 @@ impl StepFunctions {
         turn.commands
     }
 
+    /// Asks before its machines call this service itself.
+    pub fn set_authority(&mut self, authority: std::sync::Arc<dyn crate::Authority>) {
+        self.engine.authority = Some(authority);
+    }
+
     /// What all executions have cost so far.
     #[must_use]
     pub fn usage(&self) -> Usage {

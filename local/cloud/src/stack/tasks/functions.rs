@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::integration::{not_here, older_failure, sdk_failure};
 use super::json::with_metadata;
-use crate::ApiError;
+use crate::authorize::Authorizer;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::stepfunctions::TaskFailure;
+use crate::{ApiError, Caller};
 
 /// Errors that have a class in the SDK.
 const MODELLED: [&str; 14] = [
@@ -60,8 +61,19 @@ impl Functions {
         Self { lambda }
     }
 
+    /// Who may call them.
+    pub(super) fn authorizer(&self) -> &Authorizer {
+        self.lambda.authorizer()
+    }
+
+    fn check(&self, caller: &Caller, action: &str, function: &str) -> Result<(), ApiError> {
+        self.authorizer().check_function_call(caller, action, function)
+    }
+
     /// The older form: the state's input is the event, the function's answer is the result.
-    pub(super) async fn by_arn(&self, function: &str, input: &Value) -> Result<Value, TaskFailure> {
+    pub(super) async fn by_arn(&self, caller: &Caller, function: &str, input: &Value) -> Result<Value, TaskFailure> {
+        let allowed = self.check(caller, "InvokeFunction", function);
+        allowed.map_err(|error| older_failure(NAMES, &MODELLED, &error, &error.code))?;
         let payload = Bytes::from(input.to_string());
         let invocation = self.lambda.invoke(function, InvocationType::RequestResponse, payload).await;
         let invocation = invocation.map_err(|error| older_failure(NAMES, &MODELLED, &error, &error.code))?;
@@ -72,8 +84,10 @@ impl Functions {
     }
 
     /// `lambda:invoke`.
-    pub(super) async fn invoke(&self, request: Value) -> Result<Value, TaskFailure> {
+    pub(super) async fn invoke(&self, caller: &Caller, request: Value) -> Result<Value, TaskFailure> {
         let call = Call::read(request, "lambda:invoke")?;
+        let allowed = self.check(caller, "InvokeFunction", &call.function);
+        allowed.map_err(|error| older_failure(NAMES, &MODELLED, &error, &error.code))?;
         let payload = call.payload.as_ref().filter(|payload| !payload.is_null());
         let payload = payload.map(|payload| Bytes::from(payload.to_string())).unwrap_or_default();
         let invocation = self.lambda.invoke(&call.function, call.kind, payload).await;
@@ -99,10 +113,11 @@ impl Functions {
     }
 
     /// `aws-sdk:lambda:…`.
-    pub(super) async fn sdk(&self, action: &str, request: &Value) -> Result<Value, TaskFailure> {
+    pub(super) async fn sdk(&self, caller: &Caller, action: &str, request: &Value) -> Result<Value, TaskFailure> {
         let refused = |error: ApiError| sdk_failure(NAMES.0, &MODELLED, &error);
         if action == "invoke" {
             let call = Call::read(request.clone(), "aws-sdk:lambda:invoke")?;
+            self.check(caller, "InvokeFunction", &call.function).map_err(refused)?;
             let payload = call.payload.as_ref().map(|payload| Bytes::from(payload.to_string())).unwrap_or_default();
             let invocation = self.lambda.invoke(&call.function, call.kind, payload).await.map_err(refused)?;
             let mut answer = answer(&call, &invocation);
@@ -119,6 +134,7 @@ impl Functions {
             other => return Err(not_here(&format!("aws-sdk:lambda:{other}"))),
         };
         let path = format!("/2015-03-31/functions{path}");
+        self.authorizer().check_lambda(caller, &Method::GET, &path, None).map_err(refused)?;
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("application/json"));
         let (_, answered) = lambda::answer(&self.lambda, &Method::GET, &path, None, &headers, Bytes::new()).await;

@@ -10,9 +10,10 @@ use quick_xml::events::Event;
 use serde_json::{Map, Value, json};
 
 use super::integration::{not_here, sdk_failure};
-use crate::ApiError;
-use crate::s3::{self, Buckets};
+use crate::authorize::{self, Authorizer};
+use crate::s3::Buckets;
 use crate::stepfunctions::TaskFailure;
+use crate::{ApiError, Caller};
 
 /// Bytes of an answer. Objects that a distributed Map reads may be much larger than a payload.
 const LARGEST_ANSWER: usize = 1 << 30;
@@ -107,15 +108,23 @@ pub(super) enum Bodies {
     Plain,
 }
 
+/// The buckets, and who asks for them.
+#[derive(Clone, Copy)]
+pub(super) struct Access<'a> {
+    pub(super) authorizer: &'a Authorizer,
+    pub(super) caller: &'a Caller,
+    pub(super) buckets: &'a Buckets,
+}
+
 /// Makes one call. `action` is the SDK's name, as `getObject`.
 pub(super) async fn call(
-    buckets: &Buckets,
+    access: Access<'_>,
     action: &str,
     parameters: &Value,
     bodies: Bodies,
 ) -> Result<Value, TaskFailure> {
     let request = request(action, parameters, bodies)?;
-    let response = s3::answer(buckets, request).await;
+    let response = authorize::answer_s3(access.authorizer, access.caller, access.buckets, request).await;
     let (head, body) = response.into_parts();
     let body = to_bytes(body, LARGEST_ANSWER).await.map_err(|error| {
         let error = ApiError::new(500, "InternalError", error.to_string());
@@ -375,7 +384,8 @@ mod tests {
     }
 
     async fn sdk(buckets: &Buckets, action: &str, parameters: Value) -> Result<Value, TaskFailure> {
-        call(buckets, action, &parameters, Bodies::Json).await
+        let (authorizer, caller) = (&Authorizer::default(), &Caller::local_user());
+        call(Access { authorizer, caller, buckets }, action, &parameters, Bodies::Json).await
     }
 
     #[tokio::test]
