@@ -5,9 +5,11 @@
 #[path = "deploy/standin.rs"]
 mod standin;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
+use serde_json::{Value, json};
 use standin::{Answer, Form, StandIn, list, refused, xml};
 
 /// The command as somebody uses it who deploys to an endpoint.
@@ -280,4 +282,211 @@ fn a_deletion_says_first_what_stays() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     assert!(said.contains("prod is CREATE_COMPLETE") && said.contains("Data") && said.contains("TableName"), "{said}");
+}
+
+/// A local cloud without a stack, until the test ends.
+struct Serving {
+    process: Child,
+    endpoint: String,
+    folder: tempfile::TempDir,
+}
+
+impl Serving {
+    /// With a copy of the project that a test may change.
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for part in ["infra", "statemachines", "config", "scripts"] {
+            copy(&here.join(part), &folder.path().join(part));
+        }
+        let mut process = Command::new(env!("CARGO_BIN_EXE_tasker"))
+            .args(["serve", "--empty", "--env"])
+            .arg(folder.path().join("aws.env"))
+            .current_dir(here)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let endpoint = lines.find_map(|line| Some("http://".to_owned() + line.split_once("http://")?.1)).unwrap();
+        let serving = Self { process, endpoint, folder };
+        for function in ::deploy::package::functions(serving.folder.path()).unwrap() {
+            let mut program = vec![0; 64];
+            program[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+            (program[16], program[18], program[20], program[52], program[58]) = (2, 62, 1, 64, 64);
+            program.extend(function.as_bytes());
+            serving.write(&format!("functions/{function}/bootstrap"), &program);
+        }
+        serving
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) {
+        let file = self.folder.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+
+    /// Changes a file of the project.
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from:?}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Status, output, and what was said beside it.
+    fn tasker(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let project = self.folder.path().to_str().unwrap();
+        let output = tasker(&self.endpoint, &[&["--project", project], arguments].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
+    fn deploy(&self, more: &[&str]) -> (Option<i32>, String, String) {
+        let functions = self.folder.path().join("functions");
+        let usual = ["deploy", "--stack", "prod", "--bucket", "artefacts", "--functions", functions.to_str().unwrap()];
+        self.tasker(&[&usual, more].concat())
+    }
+
+    /// As [`Self::tasker`], but it has to succeed.
+    fn well(&self, arguments: &[&str]) -> (String, String) {
+        let (status, output, said) = self.tasker(arguments);
+        assert_eq!(status, Some(0), "{arguments:?}: {said}\n{output}");
+        (output, said)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.process.id().cast_signed()) {
+            // It may have ended already.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.process.wait();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let beside = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &beside) } else { std::fs::copy(&path, &beside).map(drop).unwrap() }
+    }
+}
+
+#[test]
+fn a_stack_is_deployed_used_changed_and_deleted() {
+    let serving = Serving::start();
+    serving.write("prod.json", br#"{"ClusterIdentifier": "local-cluster", "RetentionDays": 30}"#);
+    let parameters = serving.folder.path().join("prod.json");
+    let (status, outputs, said) = serving.deploy(&["--parameters", parameters.to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{said}");
+    for part in ["CREATE_COMPLETE      Data/Table (AWS::DynamoDB::Table)", "the stack prod is CREATE_COMPLETE"] {
+        assert!(said.contains(part), "{said}");
+    }
+    for output in ["WorkflowStateMachineArn", "ResultsBucket", "TableName"] {
+        assert!(outputs.contains(output), "{outputs}");
+    }
+
+    let (_, said) = serving.well(&["start", "review", "--stack", "prod", "--watch"]);
+    assert!(said.contains("8/8: ") && said.contains("tasker fetch --stack prod"), "{said}");
+    // Who comes later sees the same.
+    let (output, _) = serving.well(&["watch", "--stack", "prod"]);
+    assert!(output.starts_with("review: 33 of 33 queries finished"), "{output}");
+
+    let (summary, _) = serving.well(&["fetch", "--stack", "prod", "review", "--json"]);
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!((&summary["workflow"], &summary["ending"]), (&json!("review"), &json!("SUCCEEDED")), "{summary}");
+    let runs = serving.folder.path().join(".tasker/runs/review");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    let report = report.replace("&#x2f;", "/");
+    let links: Vec<&str> = report.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let (inner, outer): (Vec<&str>, Vec<&str>) =
+        links.iter().copied().partition(|link| link.starts_with('#') || run.join(link).is_file());
+    assert!(inner.iter().any(|link| link.ends_with(".csv")), "the links lead into the folder: {links:?}");
+    assert!(!outer.iter().any(|link| link.contains(&serving.endpoint)), "{outer:?}");
+
+    let (listed, _) = serving.well(&["statements", "--stack", "prod", "--last", "5", "--json"]);
+    let rows: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 5);
+    assert!(rows.as_array().unwrap().iter().all(|row| row["state"] == "FINISHED"), "{listed}");
+    assert!(!listed.to_lowercase().contains("select"), "{listed}");
+    let (listed, _) = serving.well(&["statements", "--stack", "prod", "--open"]);
+    assert_eq!(listed, "no statement is open\n");
+
+    let (status, _, said) = serving.deploy(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("nothing changes"), "{said}");
+
+    // A new workflow is other assets: a deployment brings them, and nothing else changes.
+    let small = json!({
+        "name": "small", "timeLimitSeconds": 60, "rounds": 1, "plan": "one",
+        "queries": [{"name": "one", "script": "scripts/small/one.sql", "timeLimitSeconds": 30}],
+        "plans": {"one": {"segments": [{"name": "all", "queries": ["*"]}]}},
+    });
+    serving.write("config/workflows/small.json", small.to_string().as_bytes());
+    serving.write("scripts/small/one.sql", b"select 1 as one");
+    let (status, _, said) = serving.deploy(&["--parameter", "LogLevel=debug"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("Triggers/Assets") && said.contains("the stack prod is UPDATE_COMPLETE"), "{said}");
+    assert!(!said.contains("Data/Table"), "{said}");
+    let (output, said) = serving.well(&["start", "small", "--stack", "prod", "--watch"]);
+    assert!(
+        output.contains("small: 1 of 1 query finished") && said.contains("all 1/1: one finished"),
+        "{output}{said}"
+    );
+
+    let (output, _) = serving.well(&["status", "--stack", "prod"]);
+    assert!(output.starts_with("prod is UPDATE_COMPLETE") && output.contains("StateMachines"), "{output}");
+
+    let (status, _, said) = serving.tasker(&["delete", "--stack", "prod"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("stays: Data/ResultsBucket (AWS::S3::Bucket)") && said.contains("--yes"), "{said}");
+    let (_, said) = serving.well(&["delete", "--stack", "prod", "--yes"]);
+    assert!(said.contains("the stack prod is deleted"), "{said}");
+    let (status, _, said) = serving.tasker(&["status", "--stack", "prod"]);
+    assert_eq!((status, said.as_str()), (Some(2), "tasker: there is no stack prod in us-east-1\n"));
+}
+
+#[test]
+fn a_broken_template_fails_with_the_reason() {
+    let serving = Serving::start();
+    for (file, from, to, reason, next) in [
+        // A circular reference.
+        (
+            "infra/root.yaml",
+            "  Data:\n    Type: AWS::CloudFormation::Stack\n",
+            "  Data:\n    Type: AWS::CloudFormation::Stack\n    DependsOn: Tasker\n",
+            "Circular dependency between resources: [",
+            "take one of the references",
+        ),
+        // A name that is not there.
+        (
+            "infra/triggers.yaml",
+            "ASSETS_BUCKET: !Ref AssetsBucket",
+            "ASSETS_BUCKET: !Ref AssetBucket",
+            "AssetBucket",
+            "correct the name",
+        ),
+        // A variable that the function does not know: it says so through its custom resource.
+        (
+            "infra/triggers.yaml",
+            "ASSETS_BUCKET: !Ref AssetsBucket",
+            "ASSET_BUCKET: !Ref AssetsBucket",
+            "ASSETS_BUCKET is missing",
+            "tasker delete --stack prod",
+        ),
+    ] {
+        serving.edit(file, from, to);
+        let (status, _, said) = serving.deploy(&["--parameter", "ClusterIdentifier=local-cluster"]);
+        assert_eq!(status, Some(1), "{to}: {said}");
+        assert!(said.contains(reason) && said.contains(next), "{to}: {said}");
+        serving.edit(file, to, from);
+        // Nothing of it is left, or what is left can be deleted.
+        if serving.tasker(&["status", "--stack", "prod"]).0 != Some(2) {
+            serving.well(&["delete", "--stack", "prod", "--yes"]);
+        }
+    }
+    let (status, _, said) = serving.deploy(&["--parameter", "ClusterIdentifier=local-cluster"]);
+    assert_eq!(status, Some(0), "{said}");
 }

@@ -67,7 +67,10 @@ pub const ENVIRONMENT: [&str; 2] = ["ASSETS_BUCKET", "RESULTS_BUCKET"];
 pub fn run() -> Result<(), RunError> {
     aws::execute(|| async {
         let lookup = |key: &str| std::env::var(key).ok();
-        let [assets, results] = aws::Configuration::new(lookup).named(ENVIRONMENT)?;
+        let [assets, results] = match aws::Configuration::new(lookup).named(ENVIRONMENT) {
+            Ok(named) => named,
+            Err(error) => return refuse(&error.to_string()).await,
+        };
         let clients = Arc::new(aws::clients::Clients::from_lookup(lookup)?);
         let services = Services { assets: Objects::new(clients.clone(), assets), results, clients };
         let (responses, clock) = (aws::custom_resource::response_urls(), aws::SystemClock);
@@ -81,3 +84,18 @@ pub fn run() -> Result<(), RunError> {
 
 #[cfg(test)]
 mod tests;
+
+/// Answers everybody that nothing can be done: a function that only ended would let the deployment wait for its limit.
+async fn refuse(reason: &str) -> Result<(), RunError> {
+    let responses = aws::custom_resource::response_urls();
+    let responses = &responses;
+    aws::serve(move |event, _| async move {
+        let request = ResourceRequest::envelope(&event)?;
+        let verdict = match request.kind {
+            Kind::Delete => Verdict::Success(Vec::new()),
+            _ => Verdict::Failed(reason.to_owned()),
+        };
+        aws::custom_resource::deliver(responses, &request, &verdict).await
+    })
+    .await
+}

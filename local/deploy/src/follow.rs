@@ -107,6 +107,12 @@ impl<'a> Follower<'a> {
         format!("{path}{}", event.logical)
     }
 
+    /// Whether an event is a nested stack's own word about itself, which the stack around it says too.
+    #[must_use]
+    pub fn is_echo(&self, event: &Event) -> bool {
+        event.is_of_stack() && event.stack != self.root
+    }
+
     /// How the whole ended, once it has.
     #[must_use]
     pub fn ended(&self) -> Option<&str> {

@@ -27,7 +27,7 @@ pub async fn follow(aws: &Aws, follower: &mut Follower<'_>) -> Result<Option<Str
     let mut pressed = std::pin::pin!(tokio::signal::ctrl_c());
     let ended = loop {
         let news = follower.look().await?.to_vec();
-        for event in &news {
+        for event in news.iter().filter(|event| !follower.is_echo(event)) {
             shown.event(event, &follower.place(event));
         }
         if let Some(ended) = follower.ended() {
