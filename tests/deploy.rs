@@ -468,6 +468,14 @@ fn a_broken_template_fails_with_the_reason() {
             "AssetBucket",
             "correct the name",
         ),
+        // A permission that the installer has to have.
+        (
+            "infra/triggers.yaml",
+            "Action: s3:GetObject\n",
+            "Action: s3:GetObjectTagging\n",
+            "s3:GetObject",
+            "grant the action",
+        ),
         // A variable that the function does not know: it says so through its custom resource.
         (
             "infra/triggers.yaml",
