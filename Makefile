@@ -1,9 +1,11 @@
 # `make demo` reviews a warehouse that has troubles, from configured queries to the report; `make test` runs every test;
 # `make clients` runs the AWS CLI, boto3 and Airflow against the command. Each first sees to what it needs: the PostgreSQL
-# server programs, for the template checks cfn-lint, for the clients a folder of Python packages (a minute the first
-# time, 540 MB).
+# server programs, for the template checks cfn-lint, cfn-guard and checkov (two minutes the first time), for the clients a
+# folder of Python packages (a minute the first time, 540 MB).
 
 CFN_LINT_VERSION := 1.51.0
+CHECKOV_VERSION := 3.3.30
+CFN_GUARD_VERSION := 3.2.1
 TOOLS := .tasker/tools
 
 .PHONY: demo test lint clients clients-update check-docs postgres
@@ -14,19 +16,38 @@ demo: postgres
 test: postgres
 	cargo test --workspace --all-targets
 
-# The templates. cfn-lint is used as found; missing, it is installed into a folder of this checkout.
-lint: $(TOOLS)/cfn-lint
-	$(TOOLS)/cfn-lint
+# The templates: what CloudFormation would refuse (.cfnlintrc.yaml), our own rules (infra/rules), what is known to be unsafe
+# (.checkov.yaml). Each program is installed at its version into a folder of this checkout, the first time.
+LINT := $(TOOLS)/cfn-lint-$(CFN_LINT_VERSION)
+CHECKOV := $(TOOLS)/checkov-$(CHECKOV_VERSION)
+GUARD := $(TOOLS)/cfn-guard-$(CFN_GUARD_VERSION)
 
-$(TOOLS)/cfn-lint:
+lint: $(LINT)/installed $(CHECKOV)/installed $(GUARD)/bin/cfn-guard
+	$(LINT)/bin/cfn-lint
+	$(GUARD)/bin/cfn-guard validate --rules infra/rules --data infra/*.yaml --show-summary fail
+	sh infra/rules/test.sh $(GUARD)/bin/cfn-guard
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml
+
+# $(1) the folder, $(2) what pip installs: each has its own folder, because their dependencies do not agree.
+define from_pypi
+	@rm -rf $(1)
 	@mkdir -p $(TOOLS)
-	@if command -v cfn-lint >/dev/null 2>&1; then \
-		ln -sf "$$(command -v cfn-lint)" $@; \
-	elif python3 -m venv $(TOOLS)/venv 2>/dev/null && $(TOOLS)/venv/bin/pip install --quiet cfn-lint==$(CFN_LINT_VERSION); then \
-		ln -sf venv/bin/cfn-lint $@; \
-	else \
-		echo "cfn-lint is missing and could not be installed: install Python 3 with venv (Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python), or cfn-lint itself." >&2; exit 1; \
-	fi
+	@python3 -m venv $(1) && $(1)/bin/pip install --quiet --disable-pip-version-check $(2) || \
+		{ echo "$(2) could not be installed: it needs Python 3 with venv (Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python) and a package index." >&2; exit 1; }
+	@touch $@
+endef
+
+$(LINT)/installed:
+	$(call from_pypi,$(LINT),cfn-lint==$(CFN_LINT_VERSION))
+
+$(CHECKOV)/installed:
+	$(call from_pypi,$(CHECKOV),checkov==$(CHECKOV_VERSION))
+
+# Two minutes; the release build would take many.
+$(GUARD)/bin/cfn-guard:
+	@cargo install cfn-guard --version $(CFN_GUARD_VERSION) --locked --debug --quiet --root $(GUARD) --target-dir $(TOOLS)/cfn-guard-build || \
+		{ echo "cfn-guard $(CFN_GUARD_VERSION) could not be built: cargo has to reach crates.io; or put the program of its GitHub release to $@." >&2; exit 1; }
+	@rm -rf $(TOOLS)/cfn-guard-build
 
 # Real clients, at the versions of tests/clients. Their folder is made anew when these change.
 CLIENTS := tests/clients

@@ -207,6 +207,27 @@ fn run_shows_what_it_does_and_keeps_results_and_1_is_persistent_failures() {
 }
 
 #[test]
+fn the_review_of_a_healthy_workgroup_finds_nothing_and_of_a_troubled_one_a_lot() {
+    for (seed, least) in [("healthy", 0), ("troubled", 60)] {
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().to_str().unwrap();
+        let output = tasker(&["run", "review", "--target", "serverless", "--seed", seed, "--json", "--out", folder]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["counts"]["finished"], summary["counts"]["queries"], "{summary}");
+        assert_eq!(summary.get("notEvaluated"), None, "{summary}");
+        let found = summary["findings"].as_array().map_or(0, Vec::len);
+        assert!(if least == 0 { found == 0 } else { found >= least }, "{seed}: {found}");
+        let report = std::fs::read_to_string(out.path().join("report.html")).unwrap();
+        assert!(report.contains("href=\"results&#x2f;tables.csv\""), "links work in the folder");
+        // The same again, from what was kept.
+        let again = tasker(&["report", folder]);
+        assert!(again.status.success(), "{}", text(&again.stderr));
+        assert!(std::fs::read_to_string(out.path().join("report.html")).unwrap().contains("Amazon Redshift review"));
+    }
+}
+
+#[test]
 fn ctrl_c_stops_the_run_and_leaves_what_there_is() {
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 4000) select count(*) from n a, n b, n c";
     let project = project("own", &[("good", "select 1 as one"), ("endless", endless)]);

@@ -2,11 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+#[path = "contracts/metrics.rs"]
+mod metrics;
+#[path = "contracts/templates.rs"]
+mod templates;
+#[path = "contracts/timing.rs"]
+mod timing;
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -98,65 +104,6 @@ fn the_machines_have_no_finding() {
         let found = states::check::file(&std::fs::read_to_string(&path).unwrap());
         assert!(found.is_empty(), "{}: {found:#?}", path.display());
     }
-}
-
-#[test]
-fn no_machine_names_a_partition_a_region_or_an_account() {
-    for (file, machine) in machines() {
-        let text = machine.to_string();
-        assert!(!text.contains("arn:aws"), "{file}");
-        assert!(!text.contains("us-east-1") && !text.contains("000000000000"), "{file}");
-    }
-}
-
-#[test]
-fn each_function_gets_what_it_needs_and_reads_all_that_it_gets() {
-    let inputs = cloud::template::Inputs {
-        stack_name: "contract".into(),
-        parameters: [("ClusterIdentifier", "c"), ("Database", "dev")].map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
-        region: cloud::DEFAULT_REGION.into(),
-        account: "000000000000".into(),
-        partition: "aws".into(),
-        endpoint: "http://127.0.0.1:1".into(),
-    };
-    let model = cloud::template::load(&project().join("infra/root.yaml"), &inputs).unwrap();
-    let mut checked = 0;
-    for function in model.of_kind("AWS::Lambda::Function") {
-        let given = function.properties["Environment"]["Variables"].as_object().unwrap();
-        let read = RefCell::new(BTreeSet::from(["LOG_LEVEL".to_owned()]));
-        let lookup = |name: &str| {
-            read.borrow_mut().insert(name.to_owned());
-            given.get(name).and_then(Value::as_str).map(str::to_owned)
-        };
-        match function.logical_id.as_str() {
-            "TaskerFunction" => aws::Configuration::new(lookup).tasker().map(drop).unwrap(),
-            "CompletionFunction" | "ReconcilerFunction" => aws::Configuration::new(lookup).common().map(drop).unwrap(),
-            "PlannerFunction" => {
-                aws::Configuration::new(lookup).named(planner_function::ENVIRONMENT).map(drop).unwrap()
-            }
-            "CollectorFunction" => {
-                aws::Configuration::new(lookup).named(collector_function::ENVIRONMENT).map(drop).unwrap()
-            }
-            "ReporterFunction" => {
-                aws::Configuration::new(lookup).named(reporter_function::ENVIRONMENT).map(drop).unwrap()
-            }
-            other => panic!("nobody said what {other} reads"),
-        }
-        let given: BTreeSet<String> = given.keys().cloned().collect();
-        let unread: Vec<_> = given.difference(&read.into_inner()).cloned().collect();
-        assert!(unread.is_empty(), "{} is given {unread:?} and never reads it", function.logical_id);
-        checked += 1;
-    }
-    assert_eq!(checked, 6);
-}
-
-#[test]
-fn the_tasker_gives_up_before_its_rows_are_given_up() {
-    let template = std::fs::read_to_string(project().join("infra/tasker.yaml")).unwrap();
-    let after = template.split("\n  TaskerFunction:").nth(1).unwrap();
-    let timeout: u64 = after.split("Timeout: ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
-    // The reconciler declares an unsent row dead after 45 s at the earliest.
-    assert!(timeout <= 30);
 }
 
 #[test]

@@ -5,6 +5,7 @@ The stack ends with the tests, whatever became of them: it is a process group of
 not stop.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -41,13 +42,14 @@ class Stack:
         }
 
 
-@pytest.fixture(scope="session")
-def stack():
+@contextlib.contextmanager
+def serving(*words):
+    """Runs `tasker serve` with these words, and gives what it says until it is up."""
     program = os.environ.get("TASKER")
     if not program or not os.access(program, os.X_OK):
         pytest.exit("TASKER must name the command: make clients does that", returncode=2)
     process = subprocess.Popen(
-        [program, "serve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [program, "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     give_up = threading.Timer(START, lambda: os.killpg(process.pid, signal.SIGKILL))
     give_up.start()
@@ -61,7 +63,7 @@ def stack():
         assert "http://127.0.0.1:" in text, f"the stack did not start:\n{text}"
         # What it says later must not fill the pipe.
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield Stack(text)
+        yield text
     finally:
         give_up.cancel()
         process.terminate()
@@ -72,6 +74,12 @@ def stack():
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+
+@pytest.fixture(scope="session")
+def stack():
+    with serving() as text:
+        yield Stack(text)
 
 
 @pytest.fixture(autouse=True)

@@ -46,16 +46,16 @@ impl World {
 
     /// The same, with somebody who is told how workflows went.
     pub async fn start_telling(address: &str) -> Self {
+        Self::start_with(&[("NotificationEmail", address)]).await
+    }
+
+    /// The same, with further parameters.
+    pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let mut options = Options::new(project().join("infra/root.yaml"), vec![TASKER.into(), "lambda".into()]);
         options.stack_name = "whole".into();
-        let parameters = [
-            ("ClusterIdentifier", "local-cluster"),
-            ("Database", "dev"),
-            ("GraceSeconds", "1"),
-            ("NotificationEmail", address),
-        ];
-        for (name, value) in parameters {
-            options.parameters.insert(name.into(), value.into());
+        let parameters = [("ClusterIdentifier", "local-cluster"), ("Database", "dev"), ("GraceSeconds", "1")];
+        for (name, value) in parameters.iter().chain(more) {
+            options.parameters.insert((*name).into(), (*value).into());
         }
         Self { cloud: Cloud::start(options).await.unwrap_or_else(|error| panic!("{error}")) }
     }
@@ -124,7 +124,8 @@ impl World {
 
     /// Every row of statements, as the table has it.
     pub async fn rows(&self) -> Vec<Value> {
-        let found = self.cloud.call("dynamodb", "Scan", json!({"TableName": "whole-statements"})).await.unwrap();
+        let found =
+            self.cloud.call("dynamodb", "Scan", json!({"TableName": self.cloud.outputs()["TableName"]})).await.unwrap();
         let mut rows = found["Items"].as_array().unwrap().clone();
         rows.retain(|row| row["kind"]["S"] == "statement");
         rows

@@ -1,8 +1,8 @@
 //! The SDK clients, built once and only when first used: a function pays at its start for what it needs. Credentials and
 //! endpoints come from the environment alone; no profile, no metadata service, no file is looked at.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -13,12 +13,6 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use statement::Error;
-use statement::ports::{Clock, Ports};
-use statement::settings::Settings;
-
-use crate::configuration::Services;
-use crate::vault::{KmsKey, SealingVault};
-use crate::{assets, data_api, queue, responses, rows, tasks};
 
 /// Clients over one HTTP client each for http and https.
 pub struct Clients {
@@ -161,35 +155,4 @@ impl Clients {
             aws_sdk_s3::Client::from_conf(config)
         })
     }
-}
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
-}
-
-/// All ports over the SDKs.
-#[must_use]
-pub fn ports(clients: Arc<Clients>, settings: &Settings, services: &Services) -> Ports {
-    let key = KmsKey::new(clients.clone(), services.key_arn.clone(), &settings.stack, &services.table);
-    Ports {
-        rows: Arc::new(rows::Table { clients: clients.clone(), table: services.table.clone() }),
-        data: Arc::new(data_api::RedshiftData { clients: clients.clone() }),
-        tasks: Arc::new(tasks::StepFunctions { clients: clients.clone() }),
-        queue: Arc::new(queue::CompletionQueue { clients: clients.clone(), url: services.queue_url.clone() }),
-        assets: Arc::new(assets::AssetsBucket { clients, bucket: services.assets_bucket.clone() }),
-        vault: Arc::new(SealingVault::new(key)),
-        responses: Arc::new(responses::ResponseUrls),
-        clock: Arc::new(SystemClock),
-    }
-}
-
-/// The Data API alone, for a function that only reads results.
-#[must_use]
-pub fn redshift_data(clients: Arc<Clients>) -> Arc<dyn statement::ports::DataApi> {
-    Arc::new(data_api::RedshiftData { clients })
 }

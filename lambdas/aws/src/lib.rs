@@ -4,10 +4,14 @@
 mod assets;
 pub mod clients;
 pub mod configuration;
+pub mod custom_resource;
 mod data_api;
+pub mod executions;
 mod failure;
 mod item;
+pub mod metrics;
 pub mod objects;
+mod ports;
 mod queue;
 mod refusal;
 mod responses;
@@ -16,7 +20,7 @@ mod runtime;
 mod tasks;
 pub mod vault;
 
-pub use clients::{ports, redshift_data};
 pub use configuration::{Configuration, Services};
+pub use ports::{SystemClock, ports, redshift_data};
 pub use refusal::Refusal;
 pub use runtime::{Invocation, Raise, RunError, execute, exit_code, serve};

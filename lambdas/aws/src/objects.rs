@@ -90,6 +90,27 @@ impl Objects {
         }
     }
 
+    /// Copies an object of another bucket to this key, without its bytes passing through here.
+    ///
+    /// # Errors
+    /// What S3 refuses.
+    pub async fn copy_from(&self, bucket: &str, source: &str, key: &str) -> Outcome<()> {
+        let source = format!("{bucket}/{}", percent_encoded(source));
+        let request = self.clients.s3().copy_object().bucket(&self.bucket).key(key).copy_source(source);
+        request.send().await.map_err(|error| failure::of("s3", &error))?;
+        Ok(())
+    }
+
+    /// Deletes an object; one that is not there is deleted already.
+    ///
+    /// # Errors
+    /// What S3 refuses.
+    pub async fn delete(&self, key: &str) -> Outcome<()> {
+        let request = self.clients.s3().delete_object().bucket(&self.bucket).key(key);
+        request.send().await.map_err(|error| failure::of("s3", &error))?;
+        Ok(())
+    }
+
     /// The keys that begin so, in S3's order.
     ///
     /// # Errors
@@ -144,6 +165,19 @@ impl Objects {
             parts: Vec::new(),
         }
     }
+}
+
+/// A key as `x-amz-copy-source` wants it; slashes stay.
+fn percent_encoded(key: &str) -> String {
+    let mut text = String::new();
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// An object that is being written. One that is not finished leaves nothing: its parts are given up with

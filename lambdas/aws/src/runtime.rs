@@ -119,6 +119,7 @@ fn start_log() {
         "collector_function",
         "planner_function",
         "reporter_function",
+        "installer_function",
     ];
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use statement::answer::{self, Answer, Ending, InlineRows, Known};
 use statement::event::Ended;
-use statement::ports::{Answered, Description, FailureKind, LockChange, Ports, Written};
+use statement::ports::{Answered, Description, FailureKind, LockChange, Measured, Ports, Written};
 use statement::request::{Format, ResultMode};
 use statement::row::{AnsweredAs, Callback, Lock, Row, Status};
 use statement::settings::Settings;
@@ -112,6 +112,8 @@ pub async fn settle(ports: &Ports, settings: &Settings, mut report: Report<'_>) 
         let change = lock.as_ref().map_or(LockChange::Leave, LockChange::Free);
         match ports.rows.put(&closed, change).await? {
             Written::Done => {
+                let failure = ending.error.as_ref().map(|error| error.class.as_deref().unwrap_or(&error.name));
+                ports.metrics.put(&Measured::Ended { failure });
                 return Ok(match how {
                     Some(AnsweredAs::Sent) => Settled::Sent,
                     Some(_) => Settled::Gone,

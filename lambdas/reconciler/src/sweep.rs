@@ -7,7 +7,7 @@ use completion_function::settle::{Report, Settled, ended_status, settle};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use statement::history::{TaskState, task_state};
-use statement::ports::{Execution, FailureKind, LockChange, Ports, Written};
+use statement::ports::{Execution, FailureKind, LockChange, Measured, Ports, Written};
 use statement::row::{Callback, Lock, Row, STATEMENT_KEPT_MS, Status};
 use statement::settings::Settings;
 use statement::{Error, key};
@@ -63,13 +63,15 @@ pub(crate) struct Pass<'a> {
     settings: &'a Settings,
     deadline_ms: i64,
     paces: Paces,
+    /// How many statements stay open, and since when the oldest of them.
+    open: Mutex<(u64, Option<i64>)>,
     /// Each execution is asked for once in a pass.
     executions: Mutex<HashMap<String, Arc<OnceCell<Execution>>>>,
 }
 
 impl<'a> Pass<'a> {
     pub(crate) fn new(ports: &'a Ports, settings: &'a Settings, deadline_ms: i64) -> Self {
-        Self { ports, settings, deadline_ms, paces: Paces::new(), executions: Mutex::default() }
+        Self { ports, settings, deadline_ms, paces: Paces::new(), open: Mutex::default(), executions: Mutex::default() }
     }
 
     fn now(&self) -> i64 {
@@ -105,6 +107,9 @@ impl<'a> Pass<'a> {
             in_turn.extend(keys.iter().filter_map(|shard| shard.get(n)).cloned());
         }
         self.count(in_turn, &mut counts, |key| self.look_after(key)).await;
+        let (open, oldest) = *self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open + counts.get(&Done::Skipped).copied().unwrap_or(0);
+        self.ports.metrics.put(&Measured::Open { count, oldest_ms: oldest.map_or(0, |since| self.now() - since) });
         Ok(summary(&counts))
     }
 
@@ -168,6 +173,15 @@ impl<'a> Pass<'a> {
         let Some(since) = row.open_since else {
             return Ok(Done::Nothing);
         };
+        let done = self.row(&row, since).await;
+        if !matches!(done, Ok(Done::Settled | Done::GivenUp | Done::Nothing)) {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            *open = (open.0 + 1, Some(open.1.map_or(since, |oldest| oldest.min(since))));
+        }
+        done
+    }
+
+    async fn row(&self, row: &Row, since: i64) -> Result<Done, Error> {
         let age = self.now() - since;
         let grace = match (row.status, row.callback) {
             (Status::Pending | Status::Refused | Status::Unknown, Callback::Response) => RESOURCE_GRACE_MS,
@@ -178,16 +192,16 @@ impl<'a> Pass<'a> {
             return Ok(Done::Waiting);
         }
         match row.status {
-            Status::Pending => match self.find(&row).await? {
+            Status::Pending => match self.find(row).await? {
                 Some(row) => self.submitted(row).await,
                 None if self.now() - row.client_token_at < STATEMENT_KEPT_MS => {
-                    self.give_up(&row, Status::Refused, &Error::SubmitInterrupted).await
+                    self.give_up(row, Status::Refused, &Error::SubmitInterrupted).await
                 }
-                None => self.give_up(&row, Status::Unknown, &row.unknown()).await,
+                None => self.give_up(row, Status::Unknown, &row.unknown()).await,
             },
-            Status::Submitted => self.submitted(row).await,
+            Status::Submitted => self.submitted(row.clone()).await,
             // The message of the tasker, or the answer's record, was lost.
-            _ => self.settle(&row, None).await,
+            _ => self.settle(row, None).await,
         }
     }
 
@@ -227,7 +241,9 @@ impl<'a> Pass<'a> {
         if self.ports.rows.put(&given_up, change).await? != Written::Done {
             return Err(Error::RowContended(row.key.clone()));
         }
-        if !given_up.closed() {
+        if given_up.closed() {
+            self.ports.metrics.put(&Measured::Ended { failure: Some(error.name()) });
+        } else {
             self.settle(&given_up, None).await?;
         }
         Ok(Done::GivenUp)

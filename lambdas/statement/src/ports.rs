@@ -304,6 +304,29 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> i64;
 }
 
+/// Something that is counted or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured<'a> {
+    /// A statement has ended and its row is closed.
+    Ended {
+        /// The class of the error, or the error's name where it has none; nothing where it succeeded.
+        failure: Option<&'a str>,
+    },
+    /// What a pass of the reconciler leaves open, of what is older than the grace time.
+    Open {
+        /// Statements.
+        count: u64,
+        /// How long the oldest of them has been open, milliseconds; 0 where there is none.
+        oldest_ms: i64,
+    },
+}
+
+/// Metrics. Nothing depends on them: what cannot be put is lost.
+pub trait Metrics: Send + Sync {
+    /// Puts what was measured now.
+    fn put(&self, measured: &Measured<'_>);
+}
+
 /// All ports of a function.
 #[derive(Clone)]
 pub struct Ports {
@@ -323,4 +346,6 @@ pub struct Ports {
     pub responses: Arc<dyn Responses>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Metrics.
+    pub metrics: Arc<dyn Metrics>,
 }

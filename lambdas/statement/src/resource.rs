@@ -84,6 +84,12 @@ impl ResourceRequest {
         })
     }
 
+    /// A property of the resource; text, as CloudFormation sends every scalar. Nothing where it is empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
     /// The idempotency key: CloudFormation's request, however often it is delivered.
     #[must_use]
     pub fn idempotency_key(&self) -> String {

@@ -1,10 +1,10 @@
 //! The tasker as a custom resource. CloudFormation hears nothing of what a function raises, so every path answers at the
 //! response URL, leaves an open row for the completion function or the reconciler to answer, or makes Lambda try again.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use statement::Error;
 use statement::ports::Ports;
-use statement::resource::{Kind, ResourceRequest, Verdict, answer};
+use statement::resource::{Kind, ResourceRequest, Verdict};
 use statement::row::Callback;
 use statement::settings::TaskerSettings;
 
@@ -39,10 +39,7 @@ pub(crate) async fn handle(ports: &Ports, settings: &TaskerSettings, event: &Val
         }
         Err(error) => Verdict::Failed(format!("{}: {error}", error.name())),
     };
-    ports.responses.put(&request.response_url, &answer(&request.resource, &verdict)).await?;
-    let status = if matches!(verdict, Verdict::Success(_)) { "SUCCESS" } else { "FAILED" };
-    tracing::info!(logical_id = request.resource.logical_id, status, "custom resource answered");
-    Ok(json!({"answered": status}))
+    aws::custom_resource::deliver(ports.responses.as_ref(), &request, &verdict).await
 }
 
 /// Whether an open row stands for the answer: then Lambda's retry or the reconciler brings it. Without one nobody would.

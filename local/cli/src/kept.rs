@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use reporter_function::report::{Files, Inputs, Making};
 use serde_json::Value;
 use workflow::address::{Address, Link};
@@ -16,6 +17,9 @@ use workflow::summary::Summary;
 
 use crate::Error;
 use crate::project::Project;
+
+/// Objects that are copied at the same time.
+const COPIES: usize = 8;
 
 /// The folder of one run.
 pub struct Kept {
@@ -107,6 +111,45 @@ impl Kept {
         let file = self.folder.join(file);
         std::fs::write(&file, bytes).map_err(|error| Error::Machine(format!("writing {}", file.display()), error))
     }
+}
+
+/// Copies what a run kept to a folder, by way of `get`, which has nothing for a key where there is nothing.
+///
+/// # Errors
+/// What `get` or the machine refuses.
+pub async fn copy(
+    plan: &Plan,
+    folder: &Path,
+    get: impl AsyncFn(String) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<(), Error> {
+    let keys = plan.keys();
+    let mut wanted = vec![keys.plan(), keys.summary(), keys.report()];
+    for segment in &plan.segments {
+        let key = keys.manifest(&segment.name);
+        let manifest = get(key.clone()).await?;
+        wanted.push(key);
+        let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else { continue };
+        for entry in &manifest.queries {
+            wanted.extend([&entry.result_key, &entry.csv_key, &entry.error_key].into_iter().flatten().cloned());
+        }
+    }
+    let copies = wanted.into_iter().map(|key| copy_one(plan, folder, key, &get));
+    stream::iter(copies).buffer_unordered(COPIES).try_collect().await
+}
+
+async fn copy_one(
+    plan: &Plan,
+    folder: &Path,
+    key: String,
+    get: &impl AsyncFn(String) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<(), Error> {
+    let file = folder.join(key.strip_prefix(&plan.prefix).unwrap_or(&key));
+    let Some(bytes) = get(key).await? else { return Ok(()) };
+    let refused = |error| Error::Machine(format!("writing {}", file.display()), error);
+    if let Some(parent) = file.parent() {
+        std::fs::create_dir_all(parent).map_err(refused)?;
+    }
+    std::fs::write(&file, bytes).map_err(refused)
 }
 
 fn json<T: serde::de::DeserializeOwned>(folder: &Path, file: &str) -> Option<T> {

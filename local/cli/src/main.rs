@@ -8,14 +8,22 @@ mod answer;
 mod bench;
 mod check;
 mod demo;
+mod deploy;
 mod execute;
+mod fetch;
 mod iam;
 mod kept;
+mod package;
 mod project;
+mod remote;
 mod report;
 mod run;
 mod serve;
 mod sql;
+mod stack;
+mod start;
+mod statements;
+mod watch;
 mod way;
 
 use std::path::PathBuf;
@@ -46,6 +54,22 @@ enum Command {
     Report(report::Arguments),
     /// Keep the stack up; print its endpoints and how to use them.
     Serve(serve::Arguments),
+    /// Build the functions and upload what a deployment needs.
+    Package(package::Arguments),
+    /// Create or change a stack, after showing what changes.
+    Deploy(deploy::Arguments),
+    /// Say how a deployed stack stands.
+    Status(stack::Status),
+    /// Delete a deployed stack; what holds data stays.
+    Delete(stack::Delete),
+    /// Start a workflow's run in a deployed stack.
+    Start(start::Arguments),
+    /// Follow a run in a deployed stack.
+    Watch(watch::Arguments),
+    /// Bring a run's results and report here from a deployed stack.
+    Fetch(fetch::Arguments),
+    /// List the statements of a deployed stack: those that run, those that ended.
+    Statements(statements::Arguments),
     /// Find what is wrong with state machines, without running anything.
     Check(check::Arguments),
     /// Play one function on the Lambda Runtime API.
@@ -76,6 +100,9 @@ enum Error {
     /// The machine refused.
     #[error("{0}: {1}")]
     Machine(String, std::io::Error),
+    /// What a deployed stack, or the way to it, refuses.
+    #[error(transparent)]
+    Deploy(#[from] ::deploy::Error),
     /// A function could not run.
     #[error("{0}")]
     Function(String),
@@ -86,7 +113,7 @@ enum Error {
 
 impl Error {
     fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+        if matches!(self, Self::Usage(_) | Self::Deploy(::deploy::Error::Usage(_))) { 2 } else { 1 }
     }
 }
 
@@ -113,8 +140,20 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::Machine("starting the runtime".into(), error))?;
-    let project = project::Project::find(arguments.project)?;
+    let project = project::Project::find(arguments.project);
     runtime.block_on(async {
+        // What looks at a deployed stack needs no project.
+        let command = match command {
+            Command::Deploy(arguments) => return deploy::run(project, &arguments).await,
+            Command::Status(arguments) => return stack::status(&arguments).await,
+            Command::Delete(arguments) => return stack::delete(&arguments).await,
+            Command::Start(arguments) => return start::run(&arguments).await,
+            Command::Watch(arguments) => return watch::run(&arguments).await,
+            Command::Fetch(arguments) => return fetch::run(project, &arguments).await,
+            Command::Statements(arguments) => return statements::run(&arguments).await,
+            command => command,
+        };
+        let project = project?;
         match command {
             Command::Sql(arguments) => sql::run(&project, arguments).await,
             Command::Execute(arguments) => execute::run(&project, arguments).await,
@@ -122,9 +161,10 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             Command::Report(arguments) => report::run(&project, &arguments),
             Command::Serve(arguments) => serve::run(&project, arguments).await,
             Command::Iam(arguments) => iam::run(&project, arguments).await,
+            Command::Package(arguments) => package::run(&project, &arguments).await,
             Command::Bench(arguments) => bench::run(&project, arguments).await,
             Command::Demo => demo::run(&project).await,
-            Command::Lambda { .. } | Command::Check(_) => Ok(()),
+            _ => Ok(()),
         }
     })
 }
@@ -138,9 +178,10 @@ fn play(name: &str) -> Result<(), Error> {
         "planner-function" => planner_function::run(),
         "collector-function" => collector_function::run(),
         "reporter-function" => reporter_function::run(),
+        "installer-function" => installer_function::run(),
         other => {
             return Err(Error::Usage(format!(
-                "there is no function {other:?}; there are tasker-, completion-, reconciler-, planner-, collector- and reporter-function"
+                "there is no function {other:?}; there are tasker-, completion-, reconciler-, planner-, collector-, reporter- and installer-function"
             )));
         }
     };

@@ -61,6 +61,18 @@ impl Project {
         self.start_seeded(port, parameters, None).await
     }
 
+    /// Starts the services without a stack.
+    ///
+    /// # Errors
+    /// What the machine refuses.
+    pub async fn start_empty(&self, port: Option<u16>) -> Result<Cloud, Error> {
+        let program = std::env::current_exe().map_err(|error| Error::Machine("finding this program".into(), error))?;
+        let mut options = Options::empty(vec![program.into(), "lambda".into()]);
+        options.stack_name = STACK.into();
+        options.port = port;
+        Ok(Cloud::start(options).await?)
+    }
+
     /// The same, with system views that hold a seed.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Where to write what a shell has to source; .tasker/aws.env of the project when not given.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
+    /// Start the services without a stack: one comes by `tasker deploy --endpoint-url` or `aws cloudformation deploy`.
+    #[arg(long)]
+    empty: bool,
 }
 
 /// Starts the stack, says how to use it, waits for Ctrl-C or SIGTERM, and ends everything it started.
@@ -26,9 +29,12 @@ pub struct Arguments {
 /// # Errors
 /// What the start refuses.
 pub async fn run(project: &Project, arguments: Arguments) -> Result<(), Error> {
-    let cloud = project.start(arguments.port, &[]).await?;
+    let cloud = match arguments.empty {
+        true => project.start_empty(arguments.port).await?,
+        false => project.start(arguments.port, &[]).await?,
+    };
     let file = arguments.env.unwrap_or_else(|| project.path(".tasker/aws.env"));
-    let said = write(&file, &cloud.env_file()).and_then(|()| print(&introduction(&cloud, &file)));
+    let said = write(&file, &cloud.env_file()).and_then(|()| print(&introduction(&cloud, &file, arguments.empty)));
     if said.is_ok() {
         told_to_stop().await?;
         eprintln!("stopping");
@@ -49,7 +55,25 @@ fn write(file: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(file, text).map_err(refused)
 }
 
-fn introduction(cloud: &Cloud, file: &Path) -> String {
+fn introduction(cloud: &Cloud, file: &Path, empty: bool) -> String {
+    if empty {
+        return format!(
+            "The services are up, without a stack. Every service answers at {endpoint}
+Open that address in a browser to see executions, statements, messages and logs as they happen.
+
+In another terminal:
+  . {file}
+  aws s3 mb s3://artefacts
+  aws cloudformation package --template-file TEMPLATE --s3-bucket artefacts --output-template-file packaged.yaml
+  aws cloudformation deploy --stack-name NAME --template-file packaged.yaml --capabilities CAPABILITY_NAMED_IAM
+  aws cloudformation describe-stack-events --stack-name NAME
+
+Ctrl-C stops it.
+",
+            endpoint = cloud.endpoint(),
+            file = file.display(),
+        );
+    }
     let outputs: String = cloud.outputs().iter().map(|(name, value)| format!("  {name:<26}{value}\n")).collect();
     let input = json!({"sqlStatement": "select 6*7 as answer", "result": "inline"});
     format!(
@@ -63,13 +87,13 @@ In another terminal:
   aws stepfunctions describe-execution --execution-arn EXECUTION_ARN
   aws stepfunctions get-execution-history --execution-arn EXECUTION_ARN
   aws redshift-data execute-statement --cluster-identifier {cluster} --database {database} --sql 'select 1'
-  aws dynamodb scan --table-name {stack}-statements
+  aws dynamodb scan --table-name {table}
 
 Ctrl-C stops it.
 ",
         endpoint = cloud.endpoint(),
         file = file.display(),
-        stack = crate::project::STACK,
+        table = cloud.outputs().get("TableName").map_or("TABLE", String::as_str),
         cluster = crate::project::CLUSTER,
         database = crate::project::DATABASE,
     )

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::Error;
-use crate::project::STACK;
 
 /// How long the row of an ended execution may stay open before the way is shown as it stands.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -65,7 +64,7 @@ async fn until_a_function_returned(
 }
 
 async fn newest_row(cloud: &Cloud, execution: &Value) -> Result<Option<Value>, Error> {
-    let table = format!("{STACK}-statements");
+    let table = cloud.outputs().get("TableName").cloned().unwrap_or_default();
     let found = cloud
         .call(
             "dynamodb",

@@ -51,6 +51,50 @@ impl DynamoDb {
         Ok(())
     }
 
+    /// Changes a table from these properties to those: indexes, throughput, protection, time to live. Its items stay.
+    ///
+    /// # Errors
+    /// An unknown property, by name, or DynamoDB's own reason.
+    pub async fn update_table(&self, name: &str, old: &Value, new: &Value) -> Result<(), ApiError> {
+        let (before, ttl_before) = requests(name, old)?;
+        let (after, ttl_after) = requests(name, new)?;
+        let mut update = Map::new();
+        for member in
+            ["BillingMode", "ProvisionedThroughput", "OnDemandThroughput", "TableClass", "DeletionProtectionEnabled"]
+        {
+            match (before.get(member), after.get(member)) {
+                (old, Some(new)) if old != Some(new) => drop(update.insert(member.into(), new.clone())),
+                (Some(_), None) if member == "DeletionProtectionEnabled" => {
+                    update.insert(member.into(), json!(false));
+                }
+                _ => {}
+            }
+        }
+        if !update.is_empty() {
+            update.insert("TableName".into(), json!(name));
+            self.run("UpdateTable", Value::Object(update)).await?;
+        }
+        // One index at a time, as DynamoDB takes them.
+        for change in index_changes(&before, &after)? {
+            let update = json!({
+                "TableName": name,
+                "AttributeDefinitions": after.get("AttributeDefinitions"),
+                "GlobalSecondaryIndexUpdates": [change],
+            });
+            self.run("UpdateTable", update).await?;
+        }
+        if ttl_before != ttl_after {
+            if let Some(mut off) = ttl_before {
+                off["TimeToLiveSpecification"]["Enabled"] = json!(false);
+                self.run("UpdateTimeToLive", off).await?;
+            }
+            if let Some(on) = ttl_after {
+                self.run("UpdateTimeToLive", on).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes what expired, as the service does in the background, and says how many items went.
     ///
     /// # Errors
@@ -72,6 +116,33 @@ impl Service for DynamoDb {
     async fn call(&self, operation: &str, _caller: &Caller, body: Value) -> Result<Value, ApiError> {
         self.run(operation, body).await
     }
+}
+
+/// The updates that make the one table's indexes the other's.
+fn index_changes(before: &Value, after: &Value) -> Result<Vec<Value>, ApiError> {
+    let indexes = |table: &Value| -> Vec<Value> {
+        table.get("GlobalSecondaryIndexes").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let (before, after) = (indexes(before), indexes(after));
+    let named = |list: &[Value], name: &Value| list.iter().find(|index| index.get("IndexName") == Some(name)).cloned();
+    let mut changes = Vec::new();
+    for index in &before {
+        let name = index.get("IndexName").cloned().unwrap_or_default();
+        match named(&after, &name) {
+            None => changes.push(json!({ "Delete": { "IndexName": name } })),
+            Some(same) if same == *index => {}
+            Some(_) => {
+                let text = format!("the index {name} cannot be changed: give another name to the changed one");
+                return Err(ApiError::new(400, "ValidationException", text));
+            }
+        }
+    }
+    for index in after {
+        if named(&before, index.get("IndexName").unwrap_or(&Value::Null)).is_none() {
+            changes.push(json!({ "Create": index }));
+        }
+    }
+    Ok(changes)
 }
 
 /// The `CreateTable` and, if asked for, the `UpdateTimeToLive` request that these properties stand for.

@@ -52,6 +52,8 @@ pub struct Services {
     pub events: Arc<dyn Service>,
     /// The query protocol in the version 2010-03-31.
     pub sns: Arc<dyn Service>,
+    /// The query protocol in the version 2010-05-15.
+    pub cloudformation: Arc<dyn Service>,
     /// `/2015-03-31/functions/…`
     pub lambda: Lambda,
     /// Every other path.
@@ -282,6 +284,7 @@ fn json_error(error: &ApiError) -> Response<Body> {
 /// The query protocol, whose services are told apart by the version of their API.
 async fn query(services: &Services, caller: Caller, request: Request) -> Response<Body> {
     const SNS: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+    const CLOUDFORMATION: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
     const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
     let function = caller.function.clone();
     let form = to_bytes(request.into_body(), MAX_BODY).await.map(|body| query::Form::parse(&body));
@@ -293,6 +296,10 @@ async fn query(services: &Services, caller: Caller, request: Request) -> Respons
     let action: String = form.action.chars().filter(char::is_ascii_alphanumeric).collect();
     let (service, namespace, maps, ended) = match form.version.as_str() {
         "2010-03-31" => ("sns", SNS, &sns::MAPS[..], services.sns.call(&action, &caller, form.members).await),
+        "2010-05-15" => {
+            let ended = services.cloudformation.call(&action, &caller, form.members).await;
+            ("cloudformation", CLOUDFORMATION, &[][..], ended)
+        }
         "2011-06-15" if action == "GetCallerIdentity" => {
             let user = caller.role.as_deref().unwrap_or("local").rsplit('/').next().unwrap_or_default();
             let body = serde_json::json!({ "Arn": caller.arn, "UserId": user, "Account": ACCOUNT });

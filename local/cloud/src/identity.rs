@@ -85,6 +85,18 @@ impl Identity {
         Ok(())
     }
 
+    /// Removes a role.
+    pub fn delete_role(&self, arn: &str) {
+        self.lock().roles.remove(arn);
+    }
+
+    /// The ARNs of all roles.
+    pub fn roles(&self) -> Vec<String> {
+        let mut roles: Vec<String> = self.lock().roles.keys().cloned().collect();
+        roles.sort_unstable();
+        roles
+    }
+
     /// Whether a role of this ARN was created.
     pub fn has_role(&self, arn: &str) -> bool {
         self.lock().roles.contains_key(arn)

@@ -87,6 +87,33 @@ impl Kms {
         Ok(())
     }
 
+    /// Takes over what can change about a key: its description, and whether it is enabled.
+    ///
+    /// # Errors
+    /// An unknown key.
+    pub fn update_key(&self, key_id: &str, properties: &Value) -> Result<(), ApiError> {
+        let mut read = Properties::of("AWS::KMS::Key", properties)?;
+        let description = read.text("Description")?.unwrap_or_default();
+        let enabled = read.flag("Enabled")?.unwrap_or(true);
+        let mut state = self.lock();
+        let Some(key) = state.keys.get_mut(key_id) else {
+            return Err(not_found(format!("Key '{}' does not exist", self.arn(key_id))));
+        };
+        key.description = description;
+        key.enabled = enabled;
+        Ok(())
+    }
+
+    /// Removes a key: what it sealed stays sealed. At AWS it would wait for its deletion, and be of no use meanwhile.
+    pub fn delete_key(&self, key_id: &str) {
+        self.lock().keys.remove(key_id);
+    }
+
+    /// Removes an alias.
+    pub fn delete_alias(&self, alias: &str) {
+        self.lock().aliases.remove(alias);
+    }
+
     /// Creates an `AWS::KMS::Alias`.
     ///
     /// # Errors

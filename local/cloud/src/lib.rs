@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 pub mod authorize;
+mod cloudformation;
 pub mod dynamodb;
 pub mod events;
 pub mod faults;
@@ -21,6 +22,7 @@ pub mod kms;
 pub mod lambda;
 pub mod page;
 pub mod s3;
+pub mod scheduler;
 pub mod service;
 pub mod sns;
 pub mod sqs;
@@ -126,6 +128,8 @@ impl Caller {
 pub struct Options {
     /// The root template, such as `infra/root.yaml`.
     pub infra: PathBuf,
+    /// Starts the services without a stack; `infra` is not looked at.
+    pub empty: bool,
     /// The name of the root stack.
     pub stack_name: String,
     /// The region that the stack believes to be in.
@@ -143,10 +147,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// No stack: what there is comes by calls of CloudFormation.
+    pub fn empty(function_command: Vec<OsString>) -> Self {
+        Self { empty: true, ..Self::new(PathBuf::new(), function_command) }
+    }
+
     /// The usual options for this root template and this command.
     pub fn new(infra: impl Into<PathBuf>, function_command: Vec<OsString>) -> Self {
         Self {
             infra: infra.into(),
+            empty: false,
             stack_name: "local".into(),
             region: DEFAULT_REGION.into(),
             parameters: BTreeMap::new(),

@@ -1,17 +1,20 @@
-//! Stands up what [`crate::template`] resolved: creates each resource in its service module, in order, and connects
-//! them.
+//! The services of the local cloud, connected, and the stack that it starts with. `create`, `update` and `delete` know how
+//! one resource of each type gets into its service module and out of it again.
 //!
 //! Decides nothing about wiring: every connection is a property in a template. A resource that no service creates is
 //! an error that names it.
 
-mod create;
-mod data_api;
+pub(crate) mod create;
+pub(crate) mod data_api;
+pub(crate) mod delete;
 mod environment;
 mod tasks;
+pub(crate) mod update;
+pub(crate) mod version;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +23,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::authorize::{Authorizer, Guarded};
+use crate::cloudformation::CloudFormation;
 use crate::dynamodb::DynamoDb;
 use crate::events::{Bus, Receivers};
 use crate::faults::Faults;
@@ -29,11 +33,12 @@ use crate::kms::Kms;
 use crate::lambda::{self, Invocation, InvocationType, Lambda};
 use crate::page::{self, Page};
 use crate::s3::Buckets;
+use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
 use crate::stepfunctions::{StepFunctions, TaskRunner, Usage};
-use crate::template::{self, Inputs, Model};
+use crate::template::{self, Model};
 use crate::trace::{Entry, Trace, What};
 use crate::{ACCOUNT, ApiError, Caller, Options, PARTITION};
 
@@ -78,18 +83,23 @@ pub enum Error {
     },
 }
 
-/// The services that resources are created in.
+/// The services that resources are created in, and what is the same for all of them.
 #[derive(Clone)]
-struct Parts {
-    identity: Identity,
-    dynamodb: DynamoDb,
-    kms: Kms,
-    sqs: Sqs,
-    sns: Sns,
-    s3: Buckets,
-    lambda: Lambda,
-    bus: Bus,
-    states: StepFunctions,
+pub(crate) struct Parts {
+    pub(crate) region: String,
+    pub(crate) endpoint: String,
+    pub(crate) identity: Identity,
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) kms: Kms,
+    pub(crate) sqs: Sqs,
+    pub(crate) sns: Sns,
+    pub(crate) s3: Buckets,
+    pub(crate) lambda: Lambda,
+    pub(crate) bus: Bus,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) states: StepFunctions,
+    pub(crate) data_api: DataApi,
+    pub(crate) trace: Trace,
 }
 
 /// A running local cloud. Dropping it ends everything; [`Cloud::shutdown`] also waits for the end.
@@ -98,7 +108,7 @@ pub struct Cloud {
     background: JoinSet<()>,
     gateway: Gateway,
     parts: Parts,
-    data_api: DataApi,
+    stacks: CloudFormation,
     services: BTreeMap<&'static str, Arc<dyn Service>>,
     model: Model,
     endpoint: String,
@@ -123,17 +133,6 @@ impl Cloud {
             .map_err(machine(format!("listening on port {}", options.port.unwrap_or_default())))?;
         let endpoint = listener.endpoint();
         let workgroup = workgroup(&options.parameters);
-        let model = template::load(
-            &options.infra,
-            &Inputs {
-                stack_name: options.stack_name.clone(),
-                region: options.region.clone(),
-                account: ACCOUNT.into(),
-                partition: PARTITION.into(),
-                endpoint: endpoint.clone(),
-                parameters: options.parameters,
-            },
-        )?;
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
             None => {
@@ -146,12 +145,7 @@ impl Cloud {
         };
         let s3 = Buckets::new(folder.join("buckets"), &options.region)?;
         let (data_events, mut from_data_api) = mpsc::unbounded_channel();
-        // The database takes most of the start: everything else happens meanwhile.
-        // A set, because it ends its task when it is dropped: an error below must not leave a database behind.
-        let mut starting = JoinSet::new();
-        let (targets, logins) = (data_api::targets(&model)?, data_api::logins(&model)?);
-        starting.spawn(DataApi::start(targets, logins, s3.clone(), options.region.clone(), options.seed, data_events));
-
+        let data_api = DataApi::new(s3.clone(), &options.region, options.seed, data_events);
         let trace = Trace::default();
         let faults = Faults::default();
         let identity = Identity::enforcing(&options.region, trace.clone());
@@ -190,21 +184,25 @@ impl Cloud {
             lambda: lambda.clone(),
             states: Arc::downgrade(&executions),
         };
+        let scheduler = Scheduler::new(&region, receivers.clone(), trace.clone());
         let bus = Bus::start(&region, receivers, faults.clone(), trace.clone());
-        let parts =
-            Parts { identity, dynamodb: DynamoDb::new()?, kms: Kms::new(&region), sqs, sns, s3, lambda, bus, states };
-        for resource in &model.resources {
-            create::create(&parts, resource).await.map_err(|source| Error::Resource {
-                resource: resource.path.clone(),
-                kind: resource.kind.clone(),
-                source,
-            })?;
-            trace.emit(What::Created {
-                resource: resource.path.clone(),
-                kind: resource.kind.clone(),
-                id: resource.attributes.reference.clone(),
-            });
-        }
+        let parts = Parts {
+            region: region.clone(),
+            endpoint: endpoint.clone(),
+            identity,
+            dynamodb: DynamoDb::new()?,
+            kms: Kms::new(&region),
+            sqs,
+            sns,
+            s3,
+            lambda,
+            bus,
+            scheduler,
+            states,
+            data_api,
+            trace: trace.clone(),
+        };
+        let stacks = CloudFormation::new(parts.clone());
 
         let mut background = JoinSet::new();
         let bus = parts.bus.clone();
@@ -231,21 +229,17 @@ impl Cloud {
             }
         });
 
-        let data_api = match starting.join_next().await {
-            Some(Ok(started)) => started?,
-            Some(Err(error)) => return Err(Error::DataApi(error.to_string())),
-            None => return Err(Error::DataApi("was not started".into())),
-        };
         let services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::from([
             ("states", executions),
             ("dynamodb", Guarded::service("dynamodb", Arc::new(parts.dynamodb.clone()), &authorizer)),
-            ("redshift-data", Guarded::service("redshift-data", Arc::new(data_api.clone()), &authorizer)),
+            ("redshift-data", Guarded::service("redshift-data", Arc::new(parts.data_api.clone()), &authorizer)),
             ("kms", Guarded::service("kms", Arc::new(parts.kms.clone()), &authorizer)),
             ("sqs", Guarded::service("sqs", Arc::new(parts.sqs.clone()), &authorizer)),
             ("events", Guarded::service("events", Arc::new(parts.bus.clone()), &authorizer)),
             ("sns", Guarded::service("sns", Arc::new(parts.sns.clone()), &authorizer)),
+            ("cloudformation", Arc::new(stacks.clone())),
         ]);
-        let environment = environment::file(&endpoint, &region, &stack_name, &model);
+        let environment = Arc::new(OnceLock::new());
         let page = Page::new(page::Shared {
             states: services["states"].clone(),
             redshift_data: services["redshift-data"].clone(),
@@ -253,8 +247,8 @@ impl Cloud {
             lambda: parts.lambda.clone(),
             outbox: folder.join("outbox"),
             trace: trace.clone(),
-            roles: model.of_kind("AWS::IAM::Role").map(|role| role.arn().to_owned()).collect(),
-            environment: environment.clone(),
+            identity: parts.identity.clone(),
+            environment: Arc::clone(&environment),
         });
         tasks.connect(&services);
         let gateway = listener.serve(Services {
@@ -265,17 +259,25 @@ impl Cloud {
             sqs: services["sqs"].clone(),
             events: services["events"].clone(),
             sns: services["sns"].clone(),
+            cloudformation: services["cloudformation"].clone(),
             lambda: parts.lambda.clone(),
             s3: parts.s3.clone(),
             page,
             identity: parts.identity.clone(),
             trace: trace.clone(),
         });
+        // The gateway answers by now: what is deployed may call it.
+        let model = match options.empty {
+            true => Model::default(),
+            false => stacks.deploy(&stack_name, options.infra, options.parameters).await?,
+        };
+        let environment =
+            environment.get_or_init(|| environment::file(&endpoint, &region, &stack_name, &model)).clone();
         Ok(Self {
             background,
             gateway,
             parts,
-            data_api,
+            stacks,
             services,
             model,
             endpoint,
@@ -318,8 +320,8 @@ impl Cloud {
         &self.folder
     }
 
-    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs`, `sns`
-    /// or `events`, `operation` the API's name for it.
+    /// Makes a call as the local user, in process: `service` is `states`, `dynamodb`, `redshift-data`, `kms`, `sqs`, `sns`,
+    /// `events` or `cloudformation`, `operation` the API's name for it.
     ///
     /// # Errors
     /// The service's error, or one that names a service that is not there.
@@ -358,6 +360,14 @@ impl Cloud {
         self.parts.states.wait(execution).await
     }
 
+    /// Waits until nothing is under way with a stack (by name or ARN), and gives what DescribeStacks says about it.
+    ///
+    /// # Errors
+    /// `ValidationError` when there is no such stack, or none any more.
+    pub async fn settled(&self, stack: &str) -> Result<Value, ApiError> {
+        self.stacks.settled(stack).await
+    }
+
     /// What all executions of state machines have cost so far.
     pub fn usage(&self) -> Usage {
         self.parts.states.usage()
@@ -385,6 +395,14 @@ impl Cloud {
     /// No such rule, or one without schedule.
     pub async fn fire_rule(&self, rule: &str) -> Result<(), ApiError> {
         self.parts.bus.fire(self.name_of(rule)).await
+    }
+
+    /// Invokes the target of a schedule of EventBridge Scheduler now (by path, logical id or name).
+    ///
+    /// # Errors
+    /// No such schedule.
+    pub async fn fire_schedule(&self, schedule: &str) -> Result<(), ApiError> {
+        self.parts.scheduler.fire(self.name_of(schedule)).await
     }
 
     /// Who may do what, and what was used of it.
@@ -424,16 +442,17 @@ impl Cloud {
 
     /// The Data API, for its faults and limits; `None` where the templates name no cluster or workgroup.
     pub fn data_api(&self) -> Option<&redshift::DataApi> {
-        self.data_api.running()
+        self.parts.data_api.running()
     }
 
     /// Ends the functions, the gateway and the database, in this order, and waits for each.
     pub async fn shutdown(mut self) {
+        self.stacks.stop().await;
         self.parts.lambda.shutdown().await;
         self.background.shutdown().await;
         // A caller that waits on a long poll would hold the end up: its connection is cut.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.gateway.stop()).await;
-        self.data_api.stop().await;
+        self.parts.data_api.stop().await;
     }
 
     /// The physical name behind a path or logical id; any other name is itself.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use cloud::dynamodb::DynamoDb;
@@ -81,8 +81,8 @@ impl Stand {
             lambda: lambda.clone(),
             outbox: folder.path().join("outbox"),
             trace: trace.clone(),
-            roles: Vec::new(),
-            environment: "export A='1'\n".into(),
+            identity: identity.clone(),
+            environment: Arc::new(OnceLock::from("export A='1'\n".to_owned())),
         });
         let gateway = listener.serve(Services {
             states,
@@ -92,6 +92,7 @@ impl Stand {
             sqs: Arc::new(sqs),
             events: Arc::new(bus),
             sns: Arc::new(sns),
+            cloudformation: Arc::new(Mirror),
             lambda,
             s3: s3.clone(),
             page,
@@ -193,9 +194,11 @@ async fn what_clients_of_some_services_look_for() {
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     let who = stand.send(Method::POST, "/", &form, "Action=GetCallerIdentity&Version=2011-06-15").await;
     assert_eq!(texts(&who, "Arn"), ["arn:aws:iam::000000000000:user/local"]);
-    let other = stand.send(Method::POST, "/", &form, "Action=ListStacks&Version=2010-05-15").await;
+    let stacks = stand.send(Method::POST, "/", &form, "Action=ListStacks&Version=2010-05-15").await;
+    assert_eq!(stacks.status(), 200, "the version alone says that it is CloudFormation");
+    let other = stand.send(Method::POST, "/", &form, "Action=ListUsers&Version=2010-05-08").await;
     assert_eq!(other.status(), 501);
-    assert!(texts(&other, "Message")[0].contains("ListStacks of the API version 2010-05-15"));
+    assert!(texts(&other, "Message")[0].contains("ListUsers of the API version 2010-05-08"));
 }
 
 #[tokio::test]

@@ -365,12 +365,25 @@ async fn every_type_that_the_loader_knows_is_created() {
     cloud.shutdown().await;
 }
 
-/// Every property in the project's templates is one that the services take. Without a cluster or workgroup no database
-/// is started.
+/// Every property in the project's templates is one that the services take, under every condition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stack_of_the_project_stands_up() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/root.yaml");
-    let cloud = Cloud::start(options(root)).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut options = options(root);
+    let parameters = [
+        ("ClusterIdentifier", "one"),
+        ("NotificationEmail", "somebody@example.com"),
+        ("ScheduleExpression", "cron(0 6 ? * MON *)"),
+        ("ScheduleTimezone", "Europe/Berlin"),
+        ("ScheduledPlan", "daily"),
+        ("Tracing", "true"),
+        ("VpcSubnetIds", "subnet-1,subnet-2"),
+        ("VpcSecurityGroupIds", "sg-1"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::000000000000:policy/boundary"),
+        ("NamePrefix", "Team-Tasker"),
+    ];
+    options.parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let cloud = Cloud::start(options).await.unwrap_or_else(|error| panic!("{error}"));
     let listed = cloud.call("states", "ListStateMachines", json!({})).await.unwrap();
     let machines = cloud.model().of_kind("AWS::StepFunctions::StateMachine").count();
     assert_eq!(listed["stateMachines"].as_array().unwrap().len(), machines);

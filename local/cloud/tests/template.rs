@@ -205,6 +205,11 @@ fn missing_and_unknown_parameters_are_named() {
     assert!(error.contains("its parameters are Wanted"), "{error}");
 }
 
+/// A template with a rule over a parameter P that is `a`.
+fn rule(rule: &str) -> String {
+    format!("Parameters: {{P: {{Type: String, Default: a}}}}\nRules: {{R: {{{rule}}}}}\nResources: {{}}")
+}
+
 /// Each template, the place that the error names, and what it says.
 #[test]
 fn every_mistake_is_an_error_with_its_place() {
@@ -224,7 +229,34 @@ fn every_mistake_is_an_error_with_its_place() {
             "AWSTemplateFormatVersion",
             "does not exist",
         ),
-        ("Rules: {}\nResources: {}".to_owned(), "Rules", "is not a section the local cloud knows"),
+        ("Macros: {}\nResources: {}".to_owned(), "Macros", "is not a section the local cloud knows"),
+        (rule("RuleConditions: {}"), "Rules.R.RuleConditions", "is not known"),
+        (rule("RuleCondition: !Equals [!Ref P, a]"), "Rules.R.Assertions", "list what must hold"),
+        (
+            rule("Assertions: [{Assert: !Equals [!Ref P, b], AssertDescription: Say b.}]"),
+            "Rules.R.Assertions.0",
+            "Say b.",
+        ),
+        (
+            rule("Assertions: [{Assert: !Contains [[b, c], !Ref P]}]"),
+            "Rules.R.Assertions.0",
+            "does not hold (give other values to the parameters)",
+        ),
+        (
+            rule("Assertions: [{Assert: !Not [!EachMemberIn [[!Ref P], [a, b]]]}]"),
+            "Rules.R.Assertions.0",
+            "does not hold",
+        ),
+        (
+            rule("Assertions: [{Assert: !Equals [!Sub x, a]}]"),
+            "Rules.R.Assertions.0.Assert.Fn::Equals",
+            "a rule sees parameters only",
+        ),
+        (
+            rule("Assertions: [{Assert: {Fn::RefAll: \"AWS::EC2::VPC::Id\"}}]"),
+            "Rules.R.Assertions.0.Assert.Fn::RefAll",
+            "use Fn::And, Contains",
+        ),
         ("Resources: {A-B: {Type: AWS::SQS::Queue}}".to_owned(), "Resources.A-B", "not alphanumeric"),
         ("Resources: {A: text}".to_owned(), "Resources.A", "is not an object"),
         ("Resources: {A: {Properties: {}}}".to_owned(), "Resources.A", "has no Type"),
@@ -722,12 +754,34 @@ fn a_property_without_effect_says_why() {
     }
 }
 
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:one-AbCdEf";
+
+/// What the root's rules refuse, and that they refuse nothing else.
+#[test]
+fn parameters_that_do_not_go_together_are_refused() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/root.yaml");
+    for (parameters, said) in [
+        (&[][..], "Give either ClusterIdentifier or WorkgroupName."),
+        (&[("ClusterIdentifier", "one"), ("WorkgroupName", "two")], "Give either ClusterIdentifier or WorkgroupName."),
+        (&[("WorkgroupName", "one"), ("DbUser", "loader")], "DbUser is for a provisioned cluster only."),
+        (&[("ClusterIdentifier", "one"), ("DbUser", "loader"), ("SecretArn", SECRET)], "not both"),
+        (
+            &[("ClusterIdentifier", "one"), ("VpcSubnetIds", "subnet-1,subnet-2")],
+            "VpcSubnetIds and VpcSecurityGroupIds",
+        ),
+        (&[("ClusterIdentifier", "one"), ("AssetsPrefix", "assets/1/")], "ArtifactBucket and AssetsPrefix"),
+    ] {
+        let error = load(&root, &inputs(parameters)).expect_err(said).to_string();
+        assert!(error.contains(said), "{parameters:?}: {error}");
+    }
+}
+
 /// The templates that are deployed, with a provisioned cluster and with a workgroup.
 #[test]
 fn the_templates_of_the_project_resolve() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/root.yaml");
     for parameters in
-        [[("ClusterIdentifier", "one"), ("DbUser", "loader")], [("WorkgroupName", "one"), ("SecretArn", "arn:x")]]
+        [[("ClusterIdentifier", "one"), ("DbUser", "loader")], [("WorkgroupName", "one"), ("SecretArn", SECRET)]]
     {
         let model = load(&root, &inputs(&parameters)).unwrap_or_else(|error| panic!("{error}"));
         for function in model.of_kind("AWS::Lambda::Function") {

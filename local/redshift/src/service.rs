@@ -3,7 +3,7 @@
 //! One lock guards the state; it is held for moments, never across an await. What must never happen: a status event
 //! before the status is visible, a statement shown to another owner.
 
-use crate::config::{Caller, Config, Target};
+use crate::config::{Caller, Config, Secret, Target};
 use crate::connection::{self, Connection};
 use crate::faults::Faults;
 use crate::postgres::{self, Server};
@@ -13,9 +13,9 @@ use crate::transfer::Site;
 use crate::{ApiError, Error, event};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::Semaphore;
 
 /// A running Data API; clones share it. When the last one is dropped the database server ends.
@@ -32,13 +32,50 @@ pub(crate) struct Inner {
     pub(crate) faults: Faults,
     /// Statements that may run at once.
     pub(crate) slots: Arc<Semaphore>,
-    /// Resource ARN of each target.
-    resources: Vec<String>,
-    /// Physical database name by target and Database.
-    databases: HashMap<(usize, String), String>,
+    /// What exists; more may come, and what there is stays.
+    places: RwLock<Places>,
     next_query: AtomicI64,
     system: crate::system::System,
     state: Mutex<State>,
+}
+
+/// Clusters, workgroups and their databases.
+#[derive(Default)]
+struct Places {
+    targets: Vec<Target>,
+    /// Resource ARN of each target.
+    resources: Vec<String>,
+    /// Physical database name by target and Database.
+    databases: HashMap<(usize, String), Arc<str>>,
+    /// Secrets that came with later targets.
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl Places {
+    /// Adds what is not there yet.
+    fn add(&mut self, config: &Config, targets: &[Target]) -> Result<(), Error> {
+        for target in targets {
+            let same = |known: &Target| known.cluster == target.cluster && known.workgroup == target.workgroup;
+            let index = match self.targets.iter().position(same) {
+                Some(index) => index,
+                None => {
+                    self.resources.push(resource(config, target)?);
+                    self.targets.push(target.clone());
+                    self.targets.len() - 1
+                }
+            };
+            for database in &target.databases {
+                if self.databases.contains_key(&(index, database.clone())) {
+                    continue;
+                }
+                // Targets are apart: the second one with a database `dev` gets another database under that name.
+                let taken = self.databases.values().any(|physical| **physical == **database);
+                let physical = if taken { format!("{database}@{index}") } else { database.clone() };
+                self.databases.insert((index, database.clone()), physical.into());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Statements, tokens and sessions.
@@ -75,20 +112,11 @@ impl DataApi {
     /// # Errors
     /// [`Error`]: contradicting targets, or a refusal of the server.
     pub async fn start_on(config: Config, server: Arc<Server>) -> Result<Self, Error> {
-        let mut databases: HashMap<(usize, String), String> = HashMap::new();
-        let mut resources = Vec::new();
-        for (index, target) in config.targets.iter().enumerate() {
-            resources.push(resource(&config, target)?);
-            for database in &target.databases {
-                // Targets are apart: the second one with a database `dev` gets another database under that name.
-                let taken = databases.values().any(|physical| physical == database);
-                let physical = if taken { format!("{database}@{index}") } else { database.clone() };
-                if databases.is_empty() {
-                    // The others are made when a statement first needs them.
-                    server.create_database(&physical).await?;
-                }
-                databases.insert((index, database.clone()), physical);
-            }
+        let mut places = Places::default();
+        places.add(&config, &config.targets)?;
+        // The others are made when a statement first needs them.
+        if let Some(database) = config.targets.first().and_then(|target| target.databases.first()) {
+            server.create_database(database).await?;
         }
         let slots = Arc::new(Semaphore::new(config.limits.concurrency));
         Ok(Self {
@@ -97,8 +125,7 @@ impl DataApi {
                 server,
                 faults: Faults::default(),
                 slots,
-                resources,
-                databases,
+                places: RwLock::new(places),
                 next_query: AtomicI64::new(1_000),
                 system: crate::system::System::default(),
                 state: Mutex::default(),
@@ -138,6 +165,16 @@ impl DataApi {
             "DescribeTable" => inner.describe_table(caller, &body).await,
             other => Err(ApiError::unknown_operation(other)),
         }
+    }
+
+    /// More clusters, workgroups, databases and secrets. What exists already stays as it is.
+    ///
+    /// # Errors
+    /// [`Error`]: a target that is neither a cluster nor a workgroup.
+    pub fn add(&self, targets: &[Target], secrets: BTreeMap<String, Secret>) -> Result<(), Error> {
+        let mut places = self.inner.places.write().unwrap_or_else(PoisonError::into_inner);
+        places.secrets.extend(secrets);
+        places.add(&self.inner.config, targets)
     }
 
     /// Waits until the statement has ended (and its event, if any, is out) and describes it; for tests and for a caller
@@ -186,6 +223,21 @@ fn resource(config: &Config, target: &Target) -> Result<String, Error> {
 }
 
 impl Inner {
+    fn places(&self) -> RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The secret that SecretArn names.
+    pub(crate) fn secret(&self, arn: &str) -> Option<Secret> {
+        let later = self.places().secrets.get(arn).cloned();
+        later.or_else(|| self.config.logins.secret(arn))
+    }
+
+    /// The database on the server that a place stands for.
+    fn physical(&self, place: &Place) -> Option<Arc<str>> {
+        self.places().databases.get(&(place.target, place.database.clone())).cloned()
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         (self.config.clock)()
     }
@@ -209,9 +261,10 @@ impl Inner {
     }
 
     /// The databases of a target.
-    pub(crate) fn databases_of(&self, target: usize) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            self.databases.keys().filter(|(of, _)| *of == target).map(|(_, name)| name.as_str()).collect();
+    pub(crate) fn databases_of(&self, target: usize) -> Vec<String> {
+        let places = self.places();
+        let mut names: Vec<String> =
+            places.databases.keys().filter(|(of, _)| *of == target).map(|(_, name)| name.clone()).collect();
         names.sort_unstable();
         names
     }
@@ -223,7 +276,8 @@ impl Inner {
 
     /// The target with this cluster or workgroup; a workgroup may be named by its ARN.
     pub(crate) fn target(&self, cluster: Option<&str>, workgroup: Option<&str>) -> Option<usize> {
-        self.config.targets.iter().zip(&self.resources).position(|(target, arn)| match (cluster, workgroup) {
+        let places = self.places();
+        places.targets.iter().zip(&places.resources).position(|(target, arn)| match (cluster, workgroup) {
             (Some(cluster), None) => target.cluster.as_deref() == Some(cluster),
             (None, Some(workgroup)) => target.workgroup.as_deref() == Some(workgroup) || arn == workgroup,
             _ => false,
@@ -263,10 +317,11 @@ impl Inner {
         change(statement);
         statement.status.send_replace(status);
         if statement.with_event {
+            let places = self.places();
             let ended = event::Ended {
                 account: &self.config.account,
                 region: &self.config.region,
-                resource: self.resources.get(statement.place.target).map_or("", String::as_str),
+                resource: places.resources.get(statement.place.target).map_or("", String::as_str),
                 principal: &statement.principal,
                 statement_name: statement.name.as_deref().unwrap_or_default(),
                 statement_id: id,
@@ -284,10 +339,9 @@ impl Inner {
 
     /// The database of a place on the server, and what COPY and UNLOAD need there.
     pub(crate) fn site<'a>(&'a self, place: &'a Place, query_id: i64, pid: i64) -> Site<'a> {
-        let physical = self.databases.get(&(place.target, place.database.clone()));
         Site {
             server: &self.server,
-            physical: physical.map_or(place.database.as_str(), String::as_str),
+            physical: self.physical(place).unwrap_or_else(|| place.database.as_str().into()),
             database: &place.database,
             objects: self.config.objects.as_deref(),
             now: self.now(),
@@ -304,7 +358,8 @@ impl Inner {
             other => format!("ERROR: {other}"),
         };
         let missing = || format!("ERROR: database \"{}\" does not exist", place.database);
-        let database = self.databases.get(&(place.target, place.database.clone())).ok_or_else(missing)?;
+        let database = self.physical(place).ok_or_else(missing)?;
+        let database = &*database;
         self.server.create_database(database).await.map_err(shown)?;
         self.system.plant(self, place, database).await.map_err(shown)?;
         let open = || Connection::open(&self.server, database, &place.db_user);

@@ -214,7 +214,7 @@ impl Inner {
             (None, Some(arn)) => {
                 // Secrets Manager's own words; which exception of the Data API carries them is not documented.
                 let unknown = || ApiError::not_found("Secrets Manager can't find the specified secret.", arn);
-                let secret = self.config.logins.secret(arn).ok_or_else(unknown)?;
+                let secret = self.secret(arn).ok_or_else(unknown)?;
                 if secret.cluster.is_some() && secret.cluster.as_deref() != cluster {
                     return Err(ApiError::validation(
                         "ClusterIdentifier does not match the dbClusterIdentifier of the secret",

@@ -46,6 +46,37 @@ async fn what_ended_without_an_event_is_settled() {
 }
 
 #[tokio::test]
+async fn each_statement_is_counted_once_and_by_its_class() {
+    for (end, failure) in
+        [("FINISHED", None), ("FAILED", Some("DataException".to_owned())), ("ABORTED", Some("Cancelled".to_owned()))]
+    {
+        let (world, id) = running().await;
+        world.end(&id, end, (end == "FAILED").then_some("ERROR: division by zero"));
+        world.pass(2 * MINUTE);
+        world.reconcile().await;
+        world.reconcile().await;
+        assert_eq!(world.state().ended, [failure], "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_says_how_much_is_open_and_since_when() {
+    let (world, id) = running().await;
+    world.pass(HOUR);
+    world.tasker(&task("token-2")).await.unwrap();
+    world.pass(2 * MINUTE);
+    world.reconcile().await;
+    assert_eq!(world.state().open, Some((2, HOUR + 2 * MINUTE)));
+    world.end(&id, "FINISHED", None);
+    world.reconcile().await;
+    assert_eq!(world.state().open, Some((1, 2 * MINUTE)));
+    world.end_all();
+    world.reconcile().await;
+    // Also where there is nothing: silence would mean that nobody looked.
+    assert_eq!(world.state().open, Some((0, 0)));
+}
+
+#[tokio::test]
 async fn a_statement_of_a_dead_execution_is_cancelled_at_once() {
     for end in ["ABORTED", "TIMED_OUT", "FAILED"] {
         let (world, _) = running().await;

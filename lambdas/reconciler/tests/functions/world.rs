@@ -58,6 +58,10 @@ pub struct State {
     pub executions: HashMap<String, (Execution, Vec<HistoryEvent>)>,
     /// Names of all calls, in order.
     pub calls: Vec<String>,
+    /// Failures of ended statements, in order; nothing for a success.
+    pub ended: Vec<Option<String>>,
+    /// What the last pass of the reconciler left open: how many, the age of the oldest.
+    pub open: Option<(u64, i64)>,
     cut: Option<(usize, When)>,
     failures: HashMap<String, VecDeque<(When, Failure)>>,
     hooks: HashMap<String, Vec<(When, Hook)>>,
@@ -96,6 +100,7 @@ impl World {
             vault: world(),
             responses: world(),
             clock: world(),
+            metrics: world(),
         }
     }
 
@@ -523,6 +528,15 @@ impl Responses for World {
             Ok(Answered::Sent)
         })
         .await
+    }
+}
+
+impl Metrics for World {
+    fn put(&self, measured: &Measured<'_>) {
+        match *measured {
+            Measured::Ended { failure } => self.state().ended.push(failure.map(str::to_owned)),
+            Measured::Open { count, oldest_ms } => self.state().open = Some((count, oldest_ms)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Starts the execution, shows what runs, and copies what the run kept. It decides nothing about the run.
 
-mod progress;
+pub mod progress;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 use workflow::configuration::PREFLIGHT;
-use workflow::manifest::{Ending, Manifest};
+use workflow::manifest::Ending;
 use workflow::notification;
 use workflow::plan::{Plan, run_prefix};
 use workflow::summary::Summary;
 
 use crate::Error;
 use crate::execute::{pretty, print};
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::project::Project;
 use crate::report::open;
 use progress::Progress;
@@ -94,14 +94,16 @@ async fn on(project: &Project, cloud: &Cloud, arguments: &Arguments) -> Result<(
         return Err(Error::Failed);
     };
     let folder = arguments.out.clone().unwrap_or_else(|| project.path(".tasker").join(&plan.prefix));
-    run.copy(&plan, &folder).await?;
+    // What the run did not come to is not there.
+    kept::copy(&plan, &folder, async |key| Ok(cloud.get_object(&run.bucket, &key).await.ok().map(Into::into))).await?;
     let mut kept = Kept::read(&folder)?;
     kept.summary.count(cloud.usage().transitions as u64);
     kept.build_report(project)?;
     if arguments.json {
         print(&pretty(&serde_json::to_value(&kept.summary).unwrap_or_default()))?;
     } else {
-        print(&to_text(&kept.summary, &folder, kept.report().as_deref()))?;
+        let show = |path: &Path| near(path).display().to_string();
+        print(&summary_to_text(&kept.summary, &show(&folder), kept.report().as_deref().map(show).as_deref()))?;
     }
     if stopped {
         eprintln!("stopped: the statements that ran were cancelled");
@@ -197,34 +199,6 @@ impl<'c> Run<'c> {
         // Late is late: then there is no summary, and what is there is counted here.
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
     }
-
-    /// Copies what the run kept to a folder.
-    async fn copy(&self, plan: &Plan, folder: &Path) -> Result<(), Error> {
-        let keys = plan.keys();
-        let mut wanted = vec![keys.plan(), keys.summary(), keys.report()];
-        for segment in &plan.segments {
-            let key = keys.manifest(&segment.name);
-            let manifest = self.cloud.get_object(&self.bucket, &key).await.ok();
-            wanted.push(key);
-            let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else {
-                continue;
-            };
-            for entry in &manifest.queries {
-                wanted.extend([&entry.result_key, &entry.csv_key, &entry.error_key].into_iter().flatten().cloned());
-            }
-        }
-        for key in wanted {
-            // What the run did not come to is not there.
-            let Ok(bytes) = self.cloud.get_object(&self.bucket, &key).await else { continue };
-            let file = folder.join(key.strip_prefix(&plan.prefix).unwrap_or(&key));
-            let refused = |error| Error::Machine(format!("writing {}", file.display()), error);
-            if let Some(parent) = file.parent() {
-                std::fs::create_dir_all(parent).map_err(refused)?;
-            }
-            std::fs::write(&file, bytes).map_err(refused)?;
-        }
-        Ok(())
-    }
 }
 
 /// The name of an execution of `statement`.
@@ -234,13 +208,13 @@ fn query_of(arn: &str) -> Option<&str> {
 }
 
 /// The path from the current folder, where it leads down from there.
-fn near(path: &Path) -> &Path {
+pub fn near(path: &Path) -> &Path {
     let below = std::env::current_dir().ok().and_then(|current| path.strip_prefix(current).ok());
     below.unwrap_or(path)
 }
 
-/// The summary for people.
-fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
+/// The summary for people: where the run is kept, and where its report is.
+pub fn summary_to_text(summary: &Summary, place: &str, report: Option<&str>) -> String {
     let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let counts = &summary.counts;
     let took = (summary.ended_at - summary.started_at).num_milliseconds().max(0);
@@ -270,9 +244,9 @@ fn to_text(summary: &Summary, folder: &Path, report: Option<&Path>) -> String {
     for failure in &summary.failures {
         text += &format!("  {:<width$}  {}: {}\n", failure.query, failure.error.name, failure.error.message);
     }
-    text += &format!("kept in   {}\n", near(folder).display());
+    text += &format!("kept in   {place}\n");
     if let Some(report) = report {
-        text += &format!("report    {}\n", near(report).display());
+        text += &format!("report    {report}\n");
     }
     text
 }

@@ -82,6 +82,12 @@ impl Progress {
         segment.show();
     }
 
+    /// The query of an execution of that machine, and its round; nothing for one of another run.
+    pub fn query(&self, name: &str) -> Option<(&str, u8)> {
+        let &(segment, query, round) = self.queries.get(name)?;
+        Some((&self.segments[segment].queries[query].name, round))
+    }
+
     /// Something to be said above the bars.
     pub fn say(&self, text: &str) {
         if self.terminal {

@@ -29,6 +29,7 @@ fn resource(kind: &str, logical: &str, reference: &str, values: &[(&str, &str)],
         properties,
         needs: Vec::new(),
         deletion_policy: "Delete".into(),
+        update_replace_policy: "Delete".into(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod api;
 mod pattern;
-mod schedule;
+pub(crate) mod schedule;
 mod target;
 mod transform;
 
@@ -135,6 +135,11 @@ impl Bus {
         read.end()?;
         self.install(Rule { name: name.to_owned(), description, enabled, pattern, schedule, role, targets });
         Ok(())
+    }
+
+    /// Removes a rule with its targets; its schedule ends.
+    pub fn delete_rule(&self, name: &str) {
+        self.shared.rules().remove(name);
     }
 
     /// Puts a rule in the place of the one of its name. A schedule that stays the same goes on as it was.

@@ -9,13 +9,13 @@ const LAST_YEAR: i32 = 2199;
 
 /// When a rule runs.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Schedule {
+pub(crate) enum Schedule {
     Rate(TimeDelta),
     Cron(Box<Cron>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Cron {
+pub(crate) struct Cron {
     minutes: Vec<u32>,
     hours: Vec<u32>,
     months: Vec<u32>,
@@ -42,7 +42,7 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Schedule {
     /// Reads `rate(…)` or `cron(…)`; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let inside = |name: &str| text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
         if let Some(rate) = inside("rate") {
             let (count, unit) = rate.split_once(' ')?;
@@ -77,7 +77,7 @@ impl Schedule {
     }
 
     /// The first time after `last`; `None` when a cron expression has no more.
-    pub(super) fn next(&self, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn next(&self, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Rate(interval) => last.checked_add_signed(*interval),
             Self::Cron(cron) => cron.next(last),

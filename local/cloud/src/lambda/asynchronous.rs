@@ -42,6 +42,11 @@ impl Settings {
         let dead_letters = function.dead_letters.clone().map(|queue| (sqs.clone(), queue));
         Self { dead_letters, ..Self::default() }
     }
+
+    /// The same after a change of the function itself.
+    pub(super) fn with_function(self, function: &super::Settings, sqs: &Sqs) -> Self {
+        Self { dead_letters: Self::of(function, sqs).dead_letters, ..self }
+    }
 }
 
 /// Reads an `AWS::Lambda::EventInvokeConfig`.

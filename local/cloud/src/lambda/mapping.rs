@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Function, Inner, Invocation, MAX_PAYLOAD, WhenBusy, invalid};
+use super::{Inner, Invocation, MAX_PAYLOAD, WhenBusy, invalid};
 use crate::service::Properties;
 use crate::sqs::{Handed, Sqs};
 use crate::{ACCOUNT, ApiError, Caller, PARTITION};
@@ -33,7 +33,8 @@ struct Mapping {
     sqs: Sqs,
     /// The queue's name.
     queue: String,
-    function: Arc<Function>,
+    /// The function's ARN: what is behind it may be changed.
+    function: String,
     batch: usize,
     window: Duration,
     partial: bool,
@@ -117,7 +118,7 @@ pub(super) fn start(inner: &Arc<Inner>, id: &str, properties: &Value, sqs: &Sqs)
         inner: Arc::downgrade(inner),
         sqs: sqs.clone(),
         queue,
-        function,
+        function: function.settings.arn.clone(),
         batch: usize::try_from(batch).unwrap_or(10),
         window: Duration::from_secs(window),
         partial,
@@ -177,7 +178,8 @@ impl Mapping {
     /// Whether the function's role may receive and delete.
     fn allowed(&self) -> bool {
         let Some(inner) = self.inner.upgrade() else { return true };
-        let settings = &self.function.settings;
+        let Ok(function) = inner.find(&self.function) else { return true };
+        let settings = &function.settings;
         let caller = Caller::assumed(&settings.role, &settings.name);
         let allowed = inner.config.identity.authorizer().check_mapping(&caller, &self.sqs.arn(&self.queue));
         if let Err(error) = &allowed {
@@ -194,16 +196,17 @@ impl Mapping {
         let payload = Bytes::from(json!({ "Records": records }).to_string());
         // A throttled batch is kept as long as its messages are hidden from others.
         let patience = self.sqs.visibility(&self.queue).unwrap_or_default();
-        let ended = inner
-            .invoke(Arc::clone(&self.function), Uuid::new_v4().to_string(), payload, WhenBusy::Wait(patience))
-            .await;
+        let ended = match inner.find(&self.function) {
+            Ok(function) => inner.invoke(function, Uuid::new_v4().to_string(), payload, WhenBusy::Wait(patience)).await,
+            Err(error) => Err(error),
+        };
         let ids = messages.iter().map(|message| message.id.as_str()).collect();
         let failed = match ended {
             Ok(Invocation { function_error: None, payload, .. }) if self.partial => failures(&payload, &ids),
             Ok(Invocation { function_error: None, .. }) => Failures::These(BTreeSet::new()),
             Ok(_) => Failures::All,
             Err(error) => {
-                let function = &self.function.settings.name;
+                let function = &self.function;
                 tracing::warn!(%error, function, "a batch was not handled");
                 Failures::All
             }

@@ -164,6 +164,57 @@ impl Lambda {
         Ok(())
     }
 
+    /// Puts other settings in the place of a function's. Invocations under way end as they began; the next one is a new
+    /// process.
+    ///
+    /// # Errors
+    /// As [`Self::create_function`], or an unknown function.
+    pub fn update_function(&self, name: &str, properties: &Value, sqs: &Sqs) -> Result<(), ApiError> {
+        let old = self.inner.find(name)?;
+        let settings = Settings::read(name, self.arn(name), properties)?;
+        let events = old.events.lock().unwrap_or_else(PoisonError::into_inner).clone().with_function(&settings, sqs);
+        let function = Function {
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            settings,
+            idle: Mutex::default(),
+            running: Mutex::default(),
+            ended: Notify::new(),
+            log: old.log.clone(),
+            events: Mutex::new(events),
+        };
+        self.inner.functions().insert(name.to_owned(), Arc::new(function));
+        old.slots.close();
+        old.idle().clear();
+        Ok(())
+    }
+
+    /// Removes a function and ends its processes; returns when all are gone. One that is not there is no error.
+    pub async fn delete_function(&self, name: &str) {
+        let removed = self.inner.functions().remove(name);
+        if let Some(function) = removed {
+            function.end().await;
+        }
+    }
+
+    /// Removes an event source mapping by its id; batches under way are handled to their end.
+    pub fn delete_event_source_mapping(&self, id: &str) {
+        self.inner.mappings().retain(|mapping| {
+            let is = mapping.described.get("UUID").and_then(Value::as_str) == Some(id);
+            if is {
+                mapping.stop();
+            }
+            !is
+        });
+    }
+
+    /// Takes an `AWS::Lambda::EventInvokeConfig` back from a function.
+    pub fn delete_event_invoke_config(&self, function: &str, sqs: &Sqs) {
+        if let Ok(function) = self.inner.find(function) {
+            let plain = asynchronous::Settings::of(&function.settings, sqs);
+            *function.events.lock().unwrap_or_else(PoisonError::into_inner) = plain;
+        }
+    }
+
     /// Accepts an `AWS::Lambda::Permission`: its function must exist, the permission is not evaluated.
     ///
     /// # Errors
@@ -267,20 +318,7 @@ impl Lambda {
         self.inner.stop_mappings();
         let functions: Vec<Arc<Function>> = self.inner.functions().values().cloned().collect();
         for function in functions {
-            // No invocation gets in any more.
-            function.slots.close();
-            function.idle().clear();
-            loop {
-                let ended = function.ended.notified();
-                let left: Vec<Arc<Notify>> = function.running().values().cloned().collect();
-                if left.is_empty() {
-                    break;
-                }
-                for kill in left {
-                    kill.notify_one();
-                }
-                ended.await;
-            }
+            function.end().await;
         }
     }
 
@@ -398,6 +436,24 @@ impl Drop for Inner {
 }
 
 impl Function {
+    /// Ends every process, and returns when all are gone.
+    async fn end(&self) {
+        // No invocation gets in any more.
+        self.slots.close();
+        self.idle().clear();
+        loop {
+            let ended = self.ended.notified();
+            let left: Vec<Arc<Notify>> = self.running().values().cloned().collect();
+            if left.is_empty() {
+                break;
+            }
+            for kill in left {
+                kill.notify_one();
+            }
+            ended.await;
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Environment>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

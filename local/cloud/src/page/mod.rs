@@ -8,7 +8,7 @@ mod redact;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -18,6 +18,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::identity::Identity;
 use crate::lambda::{Lambda, decoded};
 use crate::service::Service;
 use crate::sqs::Sqs;
@@ -57,10 +58,10 @@ pub struct Shared {
     pub outbox: PathBuf,
     /// What happens.
     pub trace: Trace,
-    /// Whose statements are shown, besides the local user's: the ARNs of roles.
-    pub roles: Vec<String>,
-    /// The text of `aws.env`.
-    pub environment: String,
+    /// Whose statements are shown, besides the local user's: those of all roles.
+    pub identity: Identity,
+    /// The text of `aws.env`, once the first stack is there.
+    pub environment: Arc<OnceLock<String>>,
 }
 
 impl Page {
@@ -91,7 +92,9 @@ impl Page {
         let (rest, shared) = (decoded(rest), &self.shared);
         let answered = match (what, rest.as_str()) {
             ("", _) => Ok(("text/html; charset=utf-8", Body::from(HTML))),
-            ("aws.env", "") => Ok(("text/plain; charset=utf-8", Body::from(shared.environment.clone()))),
+            ("aws.env", "") => {
+                Ok(("text/plain; charset=utf-8", Body::from(shared.environment.get().cloned().unwrap_or_default())))
+            }
             ("events", "") => Ok(("text/event-stream", self.events())),
             ("state", "") => Ok(json_body(&self.state().await)),
             ("history", arn) => self.history(arn).await.map(|history| json_body(&history)),
@@ -188,7 +191,8 @@ impl Page {
     }
 
     async fn statements(&self) -> Vec<Value> {
-        let roles = self.shared.roles.iter().map(|role| Caller::assumed(role, "page"));
+        let roles = self.shared.identity.roles();
+        let roles = roles.iter().map(|role| Caller::assumed(role, "page"));
         let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
         for caller in std::iter::once(Caller::local_user()).chain(roles) {
             let body = json!({ "Status": "ALL", "MaxResults": SHOWN });

@@ -19,12 +19,16 @@ use bytes::Bytes;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::ApiError;
 use crate::service::{Properties, json_document};
 use store::{Condition, Error, Metadata, Store};
 
 pub(crate) use http::{answer, operation, presigned_access_key};
+
+/// How the name of the bucket begins that custom resources answer to.
+pub(crate) const RESPONSES: &str = "cloudformation-custom-resource-response-";
 
 /// The buckets; clones share them.
 #[derive(Clone)]
@@ -37,13 +41,21 @@ struct Shared {
     folder: PathBuf,
     region: String,
     buckets: Mutex<BTreeMap<String, Arc<Bucket>>>,
+    /// Told when an object was written by a request.
+    written: Notify,
     uploads: Mutex<multipart::Uploads>,
 }
 
 struct Bucket {
     store: Store,
     created: std::time::SystemTime,
-    encryption: Encryption,
+    encryption: Mutex<Encryption>,
+}
+
+impl Bucket {
+    fn encryption(&self) -> Encryption {
+        self.encryption.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What a bucket encrypts its objects with when they do not say. Nothing is encrypted here; the headers are kept.
@@ -72,6 +84,7 @@ impl Buckets {
             folder,
             region: region.to_owned(),
             buckets: Mutex::default(),
+            written: Notify::new(),
             uploads: Mutex::default(),
         });
         let service = S3ServiceBuilder::new(wire::Wire { shared: Arc::clone(&shared) }).build();
@@ -84,30 +97,34 @@ impl Buckets {
     /// # Errors
     /// An unknown property by name, or a name that is no bucket name.
     pub async fn create_bucket(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
-        let mut read = Properties::of("AWS::S3::Bucket", properties)?;
-        let mut encryption = Encryption::default();
-        if let Some(mut outer) = read.inside("BucketEncryption")? {
-            for rule in outer.list("ServerSideEncryptionConfiguration")? {
-                let mut rule = Properties::of("AWS::S3::Bucket BucketEncryption", rule)?;
-                encryption.bucket_key = rule.flag("BucketKeyEnabled")?;
-                if let Some(mut default) = rule.inside("ServerSideEncryptionByDefault")? {
-                    encryption.algorithm = default.required("SSEAlgorithm")?;
-                    encryption.key = default.text("KMSMasterKeyID")?;
-                    default.end()?;
-                }
-                rule.end()?;
+        self.shared.create(name, encryption_of(properties)?)
+    }
+
+    /// Gives a bucket the settings of these properties; its objects stay.
+    ///
+    /// # Errors
+    /// As [`Self::create_bucket`], or an unknown bucket.
+    pub fn update_bucket(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
+        let encryption = encryption_of(properties)?;
+        let bucket = self.shared.bucket(name).map_err(api_error)?;
+        *bucket.encryption.lock().unwrap_or_else(PoisonError::into_inner) = encryption;
+        Ok(())
+    }
+
+    /// Removes a bucket that holds no object. One that is not there is no error.
+    ///
+    /// # Errors
+    /// `BucketNotEmpty`, or what the disk says.
+    pub async fn delete_bucket(&self, name: &str) -> Result<(), ApiError> {
+        match self.blocking(name, |bucket| bucket.store.remove()).await {
+            Ok(true) => {
+                self.shared.forget(name);
+                Ok(())
             }
-            outer.end()?;
+            Ok(false) => Err(ApiError::new(409, "BucketNotEmpty", "The bucket you tried to delete is not empty")),
+            Err(error) if error.code == "NoSuchBucket" => Ok(()),
+            Err(error) => Err(error),
         }
-        if let Some(mut versioning) = read.inside("VersioningConfiguration")? {
-            versioning.required("Status")?;
-            versioning.end()?;
-        }
-        // About access, cost and ownership, which mean nothing on one machine; old objects are never cleaned up here.
-        read.accept(&["BucketName", "Tags", "OwnershipControls", "PublicAccessBlockConfiguration"]);
-        read.accept(&["AccessControl", "LifecycleConfiguration", "LoggingConfiguration"]);
-        read.end()?;
-        self.shared.create(name, encryption)
     }
 
     /// Accepts an `AWS::S3::BucketPolicy`: its bucket must exist, the policy is not evaluated.
@@ -132,11 +149,12 @@ impl Buckets {
         let key = key.to_owned();
         self.blocking(bucket, move |bucket| {
             let etag = hex::encode(Md5::checksum(&bytes));
+            let encryption = bucket.encryption();
             let metadata = Metadata {
                 etag: etag.clone(),
-                encryption: Some(bucket.encryption.algorithm.clone()),
-                encryption_key: bucket.encryption.key.clone(),
-                bucket_key: bucket.encryption.bucket_key,
+                encryption: Some(encryption.algorithm),
+                encryption_key: encryption.key,
+                bucket_key: encryption.bucket_key,
                 ..Metadata::default()
             };
             let temporary = bucket.store.temporary();
@@ -161,6 +179,44 @@ impl Buckets {
             Ok(Bytes::from(bytes))
         })
         .await
+    }
+
+    /// Reads an object at once, for who cannot wait: its text, and what its `x-amz-meta-package` says.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`, or what the disk says; an object that is no text.
+    pub(crate) fn text_now(&self, bucket: &str, key: &str) -> Result<String, ApiError> {
+        use std::io::Read as _;
+        let bucket = self.shared.bucket(bucket).map_err(api_error)?;
+        let mut text = String::new();
+        bucket.store.get(key).map_err(api_error)?.file.read_to_string(&mut text).map_err(|error| disk(&error))?;
+        Ok(text)
+    }
+
+    /// One entry of an object's own metadata (`x-amz-meta-NAME`), at once.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`, or what the disk says.
+    pub(crate) fn metadata_now(&self, bucket: &str, key: &str, name: &str) -> Result<Option<String>, ApiError> {
+        let bucket = self.shared.bucket(bucket).map_err(api_error)?;
+        Ok(bucket.store.get(key).map_err(api_error)?.metadata.user.get(name).cloned())
+    }
+
+    /// Waits until a request has written this object, and reads it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, or what the disk says.
+    pub(crate) async fn arrival(&self, bucket: &str, key: &str) -> Result<Bytes, ApiError> {
+        loop {
+            let written = self.shared.written.notified();
+            tokio::pin!(written);
+            // Registered before looking, so that an arrival in between is not missed.
+            written.as_mut().enable();
+            match self.get(bucket, key).await {
+                Err(error) if error.code == "NoSuchKey" => written.await,
+                ended => return ended,
+            }
+        }
     }
 
     /// The keys with this prefix, in order.
@@ -227,7 +283,7 @@ impl Shared {
             return Err(ApiError::new(400, "InvalidBucketName", text));
         }
         let store = Store::create(&self.folder, name).map_err(|error| disk(&error))?;
-        let bucket = Bucket { store, created: std::time::SystemTime::now(), encryption };
+        let bucket = Bucket { store, created: std::time::SystemTime::now(), encryption: Mutex::new(encryption) };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.contains_key(name) {
             let text = "Your previous request to create the named bucket succeeded and you already own it.";
@@ -236,6 +292,34 @@ impl Shared {
         buckets.insert(name.to_owned(), Arc::new(bucket));
         Ok(())
     }
+}
+
+/// What the properties of an `AWS::S3::Bucket` say about encryption.
+fn encryption_of(properties: &Value) -> Result<Encryption, ApiError> {
+    let mut read = Properties::of("AWS::S3::Bucket", properties)?;
+    let mut encryption = Encryption::default();
+    if let Some(mut outer) = read.inside("BucketEncryption")? {
+        for rule in outer.list("ServerSideEncryptionConfiguration")? {
+            let mut rule = Properties::of("AWS::S3::Bucket BucketEncryption", rule)?;
+            encryption.bucket_key = rule.flag("BucketKeyEnabled")?;
+            if let Some(mut default) = rule.inside("ServerSideEncryptionByDefault")? {
+                encryption.algorithm = default.required("SSEAlgorithm")?;
+                encryption.key = default.text("KMSMasterKeyID")?;
+                default.end()?;
+            }
+            rule.end()?;
+        }
+        outer.end()?;
+    }
+    if let Some(mut versioning) = read.inside("VersioningConfiguration")? {
+        versioning.required("Status")?;
+        versioning.end()?;
+    }
+    // About access, cost and ownership, which mean nothing on one machine; old objects are never cleaned up here.
+    read.accept(&["BucketName", "Tags", "OwnershipControls", "PublicAccessBlockConfiguration"]);
+    read.accept(&["AccessControl", "LifecycleConfiguration", "LoggingConfiguration"]);
+    read.end()?;
+    Ok(encryption)
 }
 
 fn disk(error: &std::io::Error) -> ApiError {

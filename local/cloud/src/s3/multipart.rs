@@ -82,7 +82,7 @@ pub(super) fn create(shared: &Shared, input: CreateMultipartUploadInput) -> S3Re
     };
     encrypt(
         &mut metadata,
-        &bucket.encryption,
+        &bucket.encryption(),
         input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
         input.ssekms_key_id,
         input.bucket_key_enabled,

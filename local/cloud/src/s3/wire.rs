@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
+use super::RESPONSES;
 use super::multipart;
 use super::receive::{Sums, receive};
 use super::shape::{
@@ -138,7 +139,9 @@ impl S3 for Wire {
 
     async fn list_buckets(&self, _request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let buckets = self.shared.buckets.lock().map_err(|_| S3ErrorCode::InternalError)?;
-        let buckets = buckets.iter().map(|(name, bucket)| s3s::dto::Bucket {
+        // That of custom resources' answers belongs to CloudFormation, not to the account.
+        let own = buckets.iter().filter(|(name, _)| !name.starts_with(RESPONSES));
+        let buckets = own.map(|(name, bucket)| s3s::dto::Bucket {
             name: Some(name.clone()),
             creation_date: Some(bucket.created.into()),
             ..s3s::dto::Bucket::default()
@@ -186,7 +189,7 @@ impl S3 for Wire {
         };
         encrypt(
             &mut metadata,
-            &bucket.encryption,
+            &bucket.encryption(),
             input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,
@@ -205,6 +208,7 @@ impl S3 for Wire {
         metadata.checksums = received.checksums;
         let key = input.key;
         let metadata = blocking(move || bucket.store.put(&key, &temporary, metadata, &condition)).await?;
+        self.shared.written.notify_waiters();
         let sum = |name: &str| metadata.checksums.get(name).cloned();
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(metadata.etag.clone())),
@@ -519,7 +523,7 @@ impl S3 for Wire {
         }
         encrypt(
             &mut metadata,
-            &bucket.encryption,
+            &bucket.encryption(),
             input.server_side_encryption.as_ref().map(ServerSideEncryption::as_str),
             input.ssekms_key_id,
             input.bucket_key_enabled,

@@ -225,6 +225,50 @@ impl Sns {
         Ok(())
     }
 
+    /// Gives a topic the attributes of these properties; its policy and its subscriptions stay.
+    ///
+    /// # Errors
+    /// As [`Self::create_topic`], or an unknown topic.
+    pub fn update_topic(&self, arn: &str, properties: &Value) -> Result<(), ApiError> {
+        let mut read = Properties::of("AWS::SNS::Topic", properties)?;
+        let mut attributes = BTreeMap::new();
+        for attribute in ["DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConfig"] {
+            if let Some(text) = read.text(attribute)? {
+                topic_attribute(attribute, &text)?;
+                attributes.insert(attribute.to_owned(), text);
+            }
+        }
+        let mut state = self.lock();
+        let topic = state.topics.get_mut(arn).ok_or_else(no_topic)?;
+        if let Some(policy) = topic.get("Policy") {
+            attributes.insert("Policy".into(), policy.clone());
+        }
+        *topic = attributes;
+        Ok(())
+    }
+
+    /// Removes a topic with its subscriptions.
+    pub fn delete_topic(&self, arn: &str) {
+        let mut state = self.lock();
+        state.topics.remove(arn);
+        state.subscriptions.retain(|_, subscription| subscription.topic != arn);
+    }
+
+    /// Removes a subscription.
+    pub fn delete_subscription(&self, arn: &str) {
+        self.lock().subscriptions.remove(arn);
+    }
+
+    /// Takes the policy of an `AWS::SNS::TopicPolicy` from its topics.
+    pub fn delete_topic_policy(&self, properties: &Value) {
+        let mut state = self.lock();
+        for topic in properties.get("Topics").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(attributes) = state.topics.get_mut(topic.as_str().unwrap_or_default()) {
+                attributes.remove("Policy");
+            }
+        }
+    }
+
     /// Publishes in process, without subject and attributes, and answers with the message's id.
     ///
     /// # Errors

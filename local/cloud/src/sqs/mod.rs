@@ -90,22 +90,42 @@ impl Sqs {
     /// # Errors
     /// An unknown property by name, or a value that SQS refuses.
     pub fn create_queue(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
-        let mut read = Properties::of("AWS::SQS::Queue", properties)?;
-        read.accept(&["QueueName", "Tags"]);
-        let mut attributes = BTreeMap::new();
-        for property in SETTABLE {
-            let value = match read.value(property) {
-                None => continue,
-                Some(document @ (Value::Object(_) | Value::Array(_))) => document.to_string(),
-                Some(_) => read.text(property)?.unwrap_or_default(),
-            };
-            attributes.insert(property.to_owned(), value);
+        self.create(name, attributes_of(properties)?)
+    }
+
+    /// Gives a queue the attributes of these properties, and those alone; its policy and its messages stay.
+    ///
+    /// # Errors
+    /// As [`Self::create_queue`], or an unknown queue.
+    pub fn update_queue(&self, name: &str, properties: &Value) -> Result<(), ApiError> {
+        let mut attributes = attributes_of(properties)?;
+        let mut queues = self.lock();
+        let entry = queues.get_mut(name).ok_or_else(no_queue)?;
+        if let Some(policy) = entry.attributes.get("Policy") {
+            attributes.insert("Policy".into(), policy.clone());
         }
-        if read.flag("FifoQueue")? == Some(true) {
-            return Err(ApiError::not_implemented("sqs", "FifoQueue"));
+        entry.queue.settings = settings(&attributes)?;
+        entry.attributes = attributes;
+        entry.modified = self.shared.clock.now().timestamp();
+        Ok(())
+    }
+
+    /// Removes a queue with its messages.
+    pub fn delete_queue(&self, name: &str) {
+        if let Some(entry) = self.lock().remove(name) {
+            // Who waits for messages learns that there is no queue.
+            entry.arrived.notify_waiters();
         }
-        read.end()?;
-        self.create(name, attributes)
+    }
+
+    /// Takes the policy of an `AWS::SQS::QueuePolicy` from its queues.
+    pub fn delete_queue_policy(&self, properties: &Value) {
+        for queue in properties.get("Queues").and_then(Value::as_array).into_iter().flatten() {
+            let name = queue.as_str().and_then(|queue| self.name(queue).ok()).unwrap_or_default();
+            if let Some(entry) = self.lock().get_mut(&name) {
+                entry.attributes.remove("Policy");
+            }
+        }
     }
 
     fn create(&self, name: &str, attributes: BTreeMap<String, String>) -> Result<(), ApiError> {
@@ -439,6 +459,26 @@ const SETTABLE: [&str; 11] = [
     "KmsDataKeyReusePeriodSeconds",
     "SqsManagedSseEnabled",
 ];
+
+/// The attributes that the properties of an `AWS::SQS::Queue` stand for.
+fn attributes_of(properties: &Value) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut read = Properties::of("AWS::SQS::Queue", properties)?;
+    read.accept(&["QueueName", "Tags"]);
+    let mut attributes = BTreeMap::new();
+    for property in SETTABLE {
+        let value = match read.value(property) {
+            None => continue,
+            Some(document @ (Value::Object(_) | Value::Array(_))) => document.to_string(),
+            Some(_) => read.text(property)?.unwrap_or_default(),
+        };
+        attributes.insert(property.to_owned(), value);
+    }
+    if read.flag("FifoQueue")? == Some(true) {
+        return Err(ApiError::not_implemented("sqs", "FifoQueue"));
+    }
+    read.end()?;
+    Ok(attributes)
+}
 
 /// What attributes mean. Those that are about encryption and access change nothing here.
 fn settings(attributes: &BTreeMap<String, String>) -> Result<Settings, ApiError> {

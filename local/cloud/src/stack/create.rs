@@ -7,7 +7,7 @@ use crate::template::{Resource, STACK};
 use crate::{ApiError, Caller};
 
 /// Creates the resource. Everything that it refers to exists.
-pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
+pub(crate) async fn create(parts: &Parts, resource: &Resource) -> Result<(), ApiError> {
     parts.identity.authorizer().put(resource)?;
     let (name, properties) = (resource.name(), &resource.properties);
     match resource.kind.as_str() {
@@ -32,6 +32,7 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
         "AWS::SNS::Subscription" => parts.sns.create_subscription(&resource.attributes.reference, properties),
         "AWS::SNS::TopicPolicy" => parts.sns.topic_policy(properties),
         "AWS::Events::Rule" => parts.bus.create_rule(name, properties),
+        "AWS::Scheduler::Schedule" => parts.scheduler.create_schedule(name, properties),
         "AWS::IAM::Role" => parts.identity.create_role(resource.arn(), properties),
         "AWS::StepFunctions::StateMachine" => {
             let mut body = json!({
@@ -45,40 +46,40 @@ pub(super) async fn create(parts: &Parts, resource: &Resource) -> Result<(), Api
             let created = states(parts, "CreateStateMachine", body).await?;
             same("state machine ARN", text(&created, "stateMachineArn"), resource.arn())
         }
-        "AWS::StepFunctions::StateMachineVersion" => {
-            let mut body = json!({"stateMachineArn": properties.get("StateMachineArn")});
-            if let Some(description) = properties.get("Description") {
-                body["description"] = description.clone();
-            }
-            let created = states(parts, "PublishStateMachineVersion", body).await?;
-            same("version ARN", text(&created, "stateMachineVersionArn"), resource.arn())
-        }
         "AWS::StepFunctions::StateMachineAlias" => {
-            let routes: Vec<Value> = properties
-                .get("RoutingConfiguration")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .map(|route| {
-                    json!({
-                        "stateMachineVersionArn": route.get("StateMachineVersionArn"),
-                        "weight": route.get("Weight"),
-                    })
-                })
-                .collect();
             let name = resource.arn().rsplit(':').next().unwrap_or_default();
-            let mut body = json!({"name": name, "routingConfiguration": routes});
+            let mut body = json!({"name": name, "routingConfiguration": routes(properties)});
             if let Some(description) = properties.get("Description") {
                 body["description"] = description.clone();
             }
             let created = states(parts, "CreateStateMachineAlias", body).await?;
             same("alias ARN", text(&created, "stateMachineAliasArn"), resource.arn())
         }
-        // Kept in the model: policies belong to roles that exist, logs are written by name, a nested stack is its
-        // resources.
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::Logs::LogGroup" | STACK => Ok(()),
+        // Kept in the model: policies belong to roles that exist, logs are written by name, nothing measures, a nested
+        // stack is its resources.
+        "AWS::IAM::Policy"
+        | "AWS::IAM::ManagedPolicy"
+        | "AWS::Logs::LogGroup"
+        | "AWS::CloudWatch::Alarm"
+        | "AWS::CloudWatch::Dashboard"
+        | STACK => Ok(()),
         other => Err(ApiError::not_implemented("cloudformation", other)),
     }
+}
+
+/// The routes of an alias, as the API takes them.
+pub(super) fn routes(properties: &Value) -> Vec<Value> {
+    let routes = properties.get("RoutingConfiguration").and_then(Value::as_array);
+    routes
+        .into_iter()
+        .flatten()
+        .map(|route| {
+            json!({
+                "stateMachineVersionArn": route.get("StateMachineVersionArn"),
+                "weight": route.get("Weight"),
+            })
+        })
+        .collect()
 }
 
 async fn states(parts: &Parts, operation: &str, body: Value) -> Result<Value, ApiError> {

@@ -2,7 +2,7 @@
 //! environment, because the templates declare no cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::{ACCOUNT, ApiError, Caller};
 ///
 /// # Errors
 /// An `ALLOWED_TARGETS` that is no list of targets, naming the function.
-pub(super) fn targets(model: &Model) -> Result<Vec<Target>, Error> {
+pub(crate) fn targets(model: &Model) -> Result<Vec<Target>, Error> {
     let mut found: BTreeMap<(Option<String>, Option<String>), BTreeSet<String>> = BTreeMap::new();
     for function in model.of_kind("AWS::Lambda::Function") {
         let (cluster, workgroup) = (variable(function, "REDSHIFT_CLUSTER"), variable(function, "REDSHIFT_WORKGROUP"));
@@ -56,7 +56,7 @@ pub(super) fn targets(model: &Model) -> Result<Vec<Target>, Error> {
 ///
 /// # Errors
 /// An `ALLOWED_TARGETS` that is no list, naming the function.
-pub(super) fn logins(model: &Model) -> Result<Logins, Error> {
+pub(crate) fn logins(model: &Model) -> Result<Logins, Error> {
     let mut secrets = BTreeMap::new();
     for function in model.of_kind("AWS::Lambda::Function") {
         let named = variable(function, "REDSHIFT_SECRET_ARN").into_iter();
@@ -118,48 +118,77 @@ impl ObjectStore for Objects {
     }
 }
 
-/// The Data API, or nothing where no function has a target: then no database is started.
+/// The Data API. The database starts when the first stack names a cluster or a workgroup; until then there is none.
 #[derive(Clone)]
-pub(super) struct DataApi {
-    running: Option<redshift::DataApi>,
+pub(crate) struct DataApi {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    buckets: Buckets,
+    region: String,
+    seed: Option<redshift::Seed>,
+    events: mpsc::UnboundedSender<Value>,
+    running: OnceLock<redshift::DataApi>,
+    /// Held while the database starts: two stacks must not start two.
+    starting: tokio::sync::Mutex<()>,
 }
 
 impl DataApi {
-    /// Starts the database and the service. Status events go to `events`.
+    /// No database yet. Status events will go to `events`.
+    pub(super) fn new(
+        buckets: Buckets,
+        region: &str,
+        seed: Option<redshift::Seed>,
+        events: mpsc::UnboundedSender<Value>,
+    ) -> Self {
+        let shared = Shared {
+            buckets,
+            region: region.to_owned(),
+            seed,
+            events,
+            running: OnceLock::new(),
+            starting: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Sees to it that these clusters, workgroups and secrets exist: starts the database, or adds to what it has.
     ///
     /// # Errors
     /// When the database does not start.
-    pub(super) async fn start(
-        targets: Vec<Target>,
-        logins: Logins,
-        buckets: Buckets,
-        region: String,
-        seed: Option<redshift::Seed>,
-        events: mpsc::UnboundedSender<Value>,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn provide(&self, targets: Vec<Target>, logins: Logins) -> Result<(), Error> {
         if targets.is_empty() {
-            return Ok(Self { running: None });
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let _held = shared.starting.lock().await;
+        let failed = |error: redshift::Error| Error::DataApi(error.to_string());
+        if let Some(running) = shared.running.get() {
+            return running.add(&targets, logins.secrets.unwrap_or_default()).map_err(failed);
         }
         let config = redshift::Config {
-            region,
+            region: shared.region.clone(),
             account: ACCOUNT.into(),
             logins,
-            objects: Some(Arc::new(Objects(buckets))),
-            seed,
-            ..redshift::Config::new(targets, events)
+            objects: Some(Arc::new(Objects(shared.buckets.clone()))),
+            seed: shared.seed,
+            ..redshift::Config::new(targets, shared.events.clone())
         };
-        let running = redshift::DataApi::start(config).await.map_err(|error| Error::DataApi(error.to_string()))?;
-        Ok(Self { running: Some(running) })
+        let started = redshift::DataApi::start(config).await.map_err(failed)?;
+        // Nobody else sets it: the lock is held.
+        let _ = shared.running.set(started);
+        Ok(())
     }
 
     /// The service itself, for its faults.
     pub(super) fn running(&self) -> Option<&redshift::DataApi> {
-        self.running.as_ref()
+        self.shared.running.get()
     }
 
     /// Ends the service and the database.
     pub(super) async fn stop(&self) {
-        if let Some(running) = &self.running {
+        if let Some(running) = self.running() {
             running.stop().await;
         }
     }
@@ -168,7 +197,7 @@ impl DataApi {
 #[async_trait]
 impl Service for DataApi {
     async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
-        let Some(running) = &self.running else {
+        let Some(running) = self.running() else {
             return Err(ApiError::new(
                 400,
                 "ValidationException",
@@ -201,6 +230,7 @@ mod tests {
             properties: json!({"Environment": {"Variables": variables}}),
             needs: Vec::new(),
             deletion_policy: "Delete".into(),
+            update_replace_policy: "Delete".into(),
         });
         Model { resources: resources.collect(), ..Model::default() }
     }
@@ -238,10 +268,17 @@ mod tests {
         buckets.put("lake", "in/a.csv", Bytes::from_static(b"n,name\n1,one\n2,two\n")).await.unwrap();
         let (events, _listener) = mpsc::unbounded_channel();
         let targets = vec![Target::cluster("c", &["dev"])];
-        let api = DataApi::start(targets, Logins::default(), buckets.clone(), "eu-west-1".into(), None, events)
-            .await
-            .unwrap();
+        let api = DataApi::new(buckets.clone(), "eu-west-1", None, events);
         let caller = Caller::local_user();
+        let error = api.call("ListStatements", &caller, json!({})).await.unwrap_err();
+        assert!(error.message.contains("there is no database"), "{error}");
+        api.provide(targets, Logins::default()).await.unwrap();
+        // What a later stack names is added to the same server.
+        api.provide(vec![Target::workgroup("late", &["dev"])], Logins::default()).await.unwrap();
+        let body = json!({"Sql": "select 1", "WorkgroupName": "late", "Database": "dev", "WaitTimeSeconds": 30});
+        let answer = api.call("ExecuteStatement", &caller, body).await.unwrap();
+        let ended = api.call("DescribeStatement", &caller, json!({"Id": answer["Id"]})).await.unwrap();
+        assert_eq!(ended["Status"], "FINISHED", "{ended}");
         let run = async |sql: &str| {
             let body = json!({"Sql": sql, "ClusterIdentifier": "c", "Database": "dev", "WaitTimeSeconds": 30});
             let answer = api.call("ExecuteStatement", &caller, body).await.unwrap();

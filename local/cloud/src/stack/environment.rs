@@ -59,6 +59,7 @@ mod tests {
             properties: json!({}),
             needs: Vec::new(),
             deletion_policy: "Delete".into(),
+            update_replace_policy: "Delete".into(),
         };
         let machines = ["local-statement", "local-2nd run", "other's"].map(machine);
         let model = Model { resources: machines.into(), ..Model::default() };

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::intrinsics::{Failed, fail};
+use super::files::{self, Files};
+use super::intrinsics::{Failed, PENDING, fail};
 use super::parameters::scalar;
 use super::source::Findings;
 
@@ -15,6 +16,7 @@ const PLACES: [&str; 3] = ["Definition", "DefinitionString", "DefinitionS3Locati
 pub(super) fn inline(
     properties: &mut Map<String, Value>,
     folder: &Path,
+    files: &dyn Files,
     at: &str,
     findings: &mut Findings,
 ) -> Result<(), Failed> {
@@ -34,7 +36,7 @@ pub(super) fn inline(
         ("Definition", value @ Value::Object(_)) => value.to_string(),
         ("Definition", _) => return fail(findings, &at_place, "is not an object", "give the definition as an object"),
         ("DefinitionString", Value::String(text)) => text,
-        ("DefinitionS3Location", Value::String(path)) => match std::fs::read_to_string(folder.join(&path)) {
+        ("DefinitionS3Location", Value::String(path)) => match files.text(&folder.join(&path)) {
             Ok(text) => text,
             Err(error) => {
                 return fail(
@@ -45,6 +47,17 @@ pub(super) fn inline(
                 );
             }
         },
+        ("DefinitionS3Location", Value::Object(location)) if files.has_objects() => {
+            let member = |name: &str| location.get(name).and_then(Value::as_str).unwrap_or_default();
+            let place = files::object(member("Bucket"), member("Key"));
+            match files.text(&place) {
+                Ok(text) => text,
+                Err(error) => {
+                    let problem = format!("{} cannot be read: {error}", place.display());
+                    return fail(findings, &at_place, problem, "give Bucket and Key of an object that exists");
+                }
+            }
+        }
         ("DefinitionS3Location", _) => {
             return fail(
                 findings,
@@ -60,7 +73,10 @@ pub(super) fn inline(
         return fail(findings, &at, "is not an object", "map names to values");
     };
     let text = substitute(&text, &substitutions, at, &at_place, findings)?;
-    if let Err(error) = serde_json::from_str::<Value>(&text) {
+    // What a custom resource will answer may stand where JSON wants a number.
+    if !text.contains(PENDING)
+        && let Err(error) = serde_json::from_str::<Value>(&text)
+    {
         return fail(findings, &at_place, format!("is not JSON: {error}"), "correct the definition");
     }
     properties.insert("DefinitionString".into(), Value::String(text));

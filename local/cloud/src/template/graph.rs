@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::intrinsics::{NO_VALUE, Piece, Scope, function, get_att, pieces};
-use super::source::Findings;
+use super::source::{Findings, Source};
 
 /// Checks, in all branches of all conditions, that functions exist and that what they name exists.
 pub(super) fn check_names(scope: &Scope<'_>, findings: &mut Findings) {
@@ -201,5 +201,61 @@ pub(super) fn depends_on(resource: &Value) -> Vec<String> {
         Some(Value::String(name)) => vec![name.clone()],
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// What Resources and Outputs name and the template does not have, by section.
+pub(super) fn unresolved(source: &Source) -> Vec<(&'static str, Vec<String>)> {
+    let has = |name: &str| {
+        name.starts_with("AWS::") || source.parameters.contains_key(name) || source.resources.contains_key(name)
+    };
+    [("Resources", &source.resources, "Properties"), ("Outputs", &source.outputs, "Value")]
+        .into_iter()
+        .filter_map(|(section, entries, member)| {
+            let mut missing = BTreeSet::new();
+            for entry in entries.values() {
+                missing.extend(depends_on(entry).into_iter().filter(|target| !source.resources.contains_key(target)));
+                if let Some(value) = entry.get(member) {
+                    walk(value, "", None, &mut |named, _| {
+                        if let Named::Target(target) = named
+                            && !has(target)
+                        {
+                            missing.insert(target.to_owned());
+                        }
+                    });
+                }
+            }
+            (!missing.is_empty()).then(|| (section, missing.into_iter().collect()))
+        })
+        .collect()
+}
+
+/// The resources that need each other in a circle, or that need one that does, whatever conditions say.
+pub(super) fn circle(source: &Source) -> Vec<String> {
+    let mut needs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, resource) in &source.resources {
+        let mut found: BTreeSet<String> = depends_on(resource).into_iter().collect();
+        if let Some(properties) = resource.get("Properties") {
+            walk(properties, "", None, &mut |named, _| {
+                if let Named::Target(target) = named {
+                    found.insert(target.to_owned());
+                }
+            });
+        }
+        found.retain(|target| source.resources.contains_key(target));
+        needs.insert(name, found);
+    }
+    // What needs nothing that is left can be made; what stays is the circle.
+    loop {
+        let free: Vec<&str> = needs.iter().filter(|(_, needs)| needs.is_empty()).map(|(name, _)| *name).collect();
+        if free.is_empty() {
+            return needs.into_keys().map(str::to_owned).collect();
+        }
+        for name in free {
+            needs.remove(name);
+            for others in needs.values_mut() {
+                others.remove(name);
+            }
+        }
     }
 }

@@ -35,7 +35,12 @@ pub(super) struct Scope<'a> {
     pub resources: BTreeMap<String, Attributes>,
     /// Resources whose resolution failed; what refers to them fails silently.
     pub broken: BTreeSet<String>,
+    /// Custom resources that have not answered yet, by their logical id.
+    pub pending: BTreeSet<String>,
 }
+
+/// Begins what stands for an attribute that only a custom resource's answer will say.
+pub(super) const PENDING: &str = "{{pending:";
 
 pub(super) const NO_VALUE: &str = "AWS::NoValue";
 
@@ -247,6 +252,9 @@ impl Scope<'_> {
         let attributes = self.resource(resource, at, findings)?;
         if let Some(value) = attributes.values.get(attribute) {
             return Ok(value.clone());
+        }
+        if self.pending.contains(resource) {
+            return Ok(format!("{PENDING}{resource}.{attribute}}}}}"));
         }
         let known: Vec<_> = attributes.values.keys().map(String::as_str).collect();
         fail(

@@ -6,21 +6,28 @@
 //! attribute or function is an error that names the file, the place, the problem and the remedy.
 
 mod conditions;
+pub(crate) mod custom;
 mod definition;
+pub(crate) mod files;
 mod graph;
 mod intrinsics;
 pub mod kinds;
+mod nested;
 mod parameters;
+mod rules;
 pub mod shape;
 mod source;
+mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+pub use files::{Disk, Files};
 pub use intrinsics::Attributes;
+pub use summary::{Declared, Summary, summary};
 
 use intrinsics::{Failed, Scope};
 use kinds::Naming;
@@ -107,6 +114,8 @@ pub struct Resource {
     pub needs: Vec<String>,
     /// `Delete` when the template does not say.
     pub deletion_policy: String,
+    /// `Delete` when the template does not say.
+    pub update_replace_policy: String,
 }
 
 impl Resource {
@@ -134,6 +143,36 @@ pub struct Model {
     pub resources: Vec<Resource>,
     /// The root stack's outputs.
     pub outputs: BTreeMap<String, String>,
+    /// Every stack, the root first and each nested one when its turn came.
+    pub stacks: Vec<Stack>,
+}
+
+/// One stack of a model: the root, or a nested one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Stack {
+    /// Logical path of the resource that it is; empty for the root.
+    pub path: String,
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub id: String,
+    /// The template as it stands in its file.
+    pub template: String,
+    /// What the template says about itself.
+    pub declared: Declared,
+    /// The values of its parameters, in the order of their names.
+    pub parameters: BTreeMap<String, String>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// What is known from a deployment and cannot be computed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Known {
+    /// What `Ref` and `Fn::GetAtt` give, by the resource's path: the answers of custom resources, versions.
+    pub attributes: BTreeMap<String, Attributes>,
+    /// How often a stack of this name was created before.
+    pub incarnation: u32,
 }
 
 impl Model {
@@ -157,7 +196,17 @@ impl Model {
 /// # Errors
 /// All problems that were found; those of a nested stack hide those that only depend on it.
 pub fn load(file: &Path, inputs: &Inputs) -> Result<Model, Error> {
-    let mut loader = Loader { inputs, model: Model::default(), problems: Vec::new(), files: Vec::new() };
+    resolve(file, inputs, &Disk, &Known::default())
+}
+
+/// The same from other files than this machine's, in the middle of a deployment: with what is known by now. Until a
+/// custom resource has answered, a text that no resource can be made with stands for what it will say.
+///
+/// # Errors
+/// As [`load`].
+pub fn resolve(file: &Path, inputs: &Inputs, files: &dyn Files, known: &Known) -> Result<Model, Error> {
+    let mut loader =
+        Loader { inputs, source: files, known, model: Model::default(), problems: Vec::new(), files: Vec::new() };
     let name = inputs.stack_name.as_bytes();
     let fits = name.len() <= 128 && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
     if !fits || !name.first().is_some_and(u8::is_ascii_alphabetic) {
@@ -181,6 +230,8 @@ pub fn load(file: &Path, inputs: &Inputs) -> Result<Model, Error> {
 
 struct Loader<'a> {
     inputs: &'a Inputs,
+    source: &'a dyn Files,
+    known: &'a Known,
     model: Model,
     problems: Vec<Problem>,
     /// The files that are being loaded, outermost first: a template that nests itself would never end.
@@ -225,8 +276,25 @@ impl Loader<'_> {
         given_at: &str,
         findings: &mut Findings,
     ) -> Result<BTreeMap<String, String>, Failed> {
-        let source = source::read(file, findings).ok_or(Failed)?;
+        let source = source::read(file, self.source, findings).ok_or(Failed)?;
+        let place = self.model.stacks.len();
+        self.model.stacks.push(Stack {
+            path: stack.path.trim_end_matches('/').to_owned(),
+            name: stack.name.clone(),
+            id: self.naming(stack, "").stack_id(),
+            template: source.text.clone(),
+            declared: Declared::of(&source),
+            ..Stack::default()
+        });
         let mut values = parameters::values(&source.parameters, given, given_at, findings);
+        let shown = |value: &Value| match value {
+            Value::Array(list) => list.iter().filter_map(scalar).collect::<Vec<_>>().join(","),
+            value => scalar(value).unwrap_or_default(),
+        };
+        let parameters = values.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
+        if let Some(declared) = self.model.stacks.get_mut(place) {
+            declared.parameters = parameters;
+        }
         values.extend(self.pseudo_parameters(stack));
         let mut scope = Scope {
             source: &source,
@@ -234,14 +302,25 @@ impl Loader<'_> {
             conditions: BTreeMap::new(),
             resources: BTreeMap::new(),
             broken: BTreeSet::new(),
+            pending: BTreeSet::new(),
         };
+        rules::check(&scope, findings);
         conditions::evaluate(&mut scope, findings);
         graph::check_names(&scope, findings);
         let order = graph::order(&scope, findings);
         for (name, needs) in order {
             let at = format!("Resources.{name}");
             match self.resource(&name, &needs, &at, stack, &scope, findings) {
-                Ok(attributes) => drop(scope.resources.insert(name, attributes)),
+                Ok(attributes) => {
+                    let path = format!("{}{name}", stack.path);
+                    let kind = source.resources.get(&name).and_then(|declared| declared.get("Type"));
+                    if kind.and_then(Value::as_str).is_some_and(custom::is)
+                        && !self.known.attributes.contains_key(&path)
+                    {
+                        scope.pending.insert(name.clone());
+                    }
+                    scope.resources.insert(name, attributes);
+                }
                 Err(Failed) => drop(scope.broken.insert(name)),
             }
         }
@@ -257,6 +336,9 @@ impl Loader<'_> {
             {
                 outputs.insert(name.clone(), text);
             }
+        }
+        if let Some(declared) = self.model.stacks.get_mut(place) {
+            declared.outputs.clone_from(&outputs);
         }
         Ok(outputs)
     }
@@ -282,6 +364,7 @@ impl Loader<'_> {
             endpoint: &self.inputs.endpoint,
             stack: &stack.name,
             logical,
+            incarnation: self.known.incarnation,
         }
     }
 
@@ -297,7 +380,7 @@ impl Loader<'_> {
         let declared = scope.source.resources.get(name).and_then(Value::as_object).ok_or(Failed)?;
         let kind = declared.get("Type").and_then(Value::as_str).unwrap_or_default();
         let known = kinds::find(kind);
-        if known.is_none() && kind != STACK {
+        if known.is_none() && kind != STACK && !custom::is(kind) {
             return intrinsics::fail(
                 findings,
                 &format!("{at}.Type"),
@@ -314,23 +397,27 @@ impl Loader<'_> {
         let folder = scope.source.file.parent().unwrap_or(Path::new(""));
         let path = format!("{}{name}", stack.path);
         let (attributes, properties) = match known {
+            None if custom::is(kind) => {
+                let properties = custom::check(properties, &at, findings)?;
+                (Attributes { reference: self.naming(stack, name).uuid(), ..Attributes::default() }, properties)
+            }
             None => {
-                let nested = StackName { name: format!("{}-{name}", stack.name), path: format!("{path}/") };
+                let nested_name = match self.known.incarnation {
+                    0 => format!("{}-{name}", stack.name),
+                    // Nested stacks take what their parent's name has already.
+                    times if stack.path.is_empty() => format!("{}-{name}-{times}", stack.name),
+                    _ => format!("{}-{name}", stack.name),
+                };
+                let nested = StackName { name: nested_name, path: format!("{path}/") };
                 let attributes = self.nested(&properties, folder, &at, &nested, findings)?;
                 (attributes, Value::Object(properties))
             }
             Some(kind) => {
                 if kind.name == "AWS::StepFunctions::StateMachine" {
-                    definition::inline(&mut properties, folder, &at, findings)?;
+                    definition::inline(&mut properties, folder, self.source, &at, findings)?;
                 }
-                if kind.name == "AWS::Lambda::Function" && properties.get("Code").is_some_and(|code| !code.is_string())
-                {
-                    return intrinsics::fail(
-                        findings,
-                        &format!("{at}.Code"),
-                        "is not a path on this machine",
-                        "give a path relative to the template, as `aws cloudformation package` takes it",
-                    );
+                if kind.name == "AWS::Lambda::Function" {
+                    self.code(&mut properties, &at, findings)?;
                 }
                 let before = findings.problems.len();
                 let checked =
@@ -341,6 +428,8 @@ impl Loader<'_> {
                 ((kind.attributes)(&self.naming(stack, name), &checked), checked)
             }
         };
+        let attributes = self.known.attributes.get(&path).cloned().unwrap_or(attributes);
+        let policy = |name: &str| declared.get(name).and_then(Value::as_str).unwrap_or("Delete").to_owned();
         self.model.resources.push(Resource {
             path,
             logical_id: name.to_owned(),
@@ -350,79 +439,9 @@ impl Loader<'_> {
             attributes: attributes.clone(),
             properties,
             needs: needs.iter().map(|need| format!("{}{need}", stack.path)).collect(),
-            deletion_policy: declared.get("DeletionPolicy").and_then(Value::as_str).unwrap_or("Delete").to_owned(),
+            deletion_policy: policy("DeletionPolicy"),
+            update_replace_policy: policy("UpdateReplacePolicy"),
         });
         Ok(attributes)
-    }
-
-    fn nested(
-        &mut self,
-        properties: &Map<String, Value>,
-        folder: &Path,
-        at: &str,
-        nested: &StackName,
-        findings: &mut Findings,
-    ) -> Result<Attributes, Failed> {
-        const PROPERTIES: &[shape::Property] = &[
-            shape::has("TemplateURL", shape::Shape::Text).required(),
-            shape::has("Parameters", shape::Shape::Json),
-            shape::idle("TimeoutInMinutes", shape::Shape::Number, "creation takes no time"),
-            shape::TAGS,
-        ];
-        let before = findings.problems.len();
-        let checked = shape::check(Value::Object(properties.clone()), shape::Shape::Object(PROPERTIES), at, findings);
-        if findings.problems.len() > before {
-            return Err(Failed);
-        }
-        let url = checked.get("TemplateURL").and_then(Value::as_str).unwrap_or_default();
-        if url.contains("://") {
-            return intrinsics::fail(
-                findings,
-                &format!("{at}.TemplateURL"),
-                "is not a path on this machine",
-                "give a path relative to the template, as `aws cloudformation package` takes it",
-            );
-        }
-        let mut given = BTreeMap::new();
-        let mut failed = false;
-        match checked.get("Parameters") {
-            None => {}
-            Some(Value::Object(parameters)) => {
-                for (name, value) in parameters {
-                    // A list becomes the text that a CommaDelimitedList is read from.
-                    let text = match value {
-                        Value::Array(list) => {
-                            list.iter().map(scalar).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
-                        }
-                        value => scalar(value),
-                    };
-                    match text {
-                        Some(text) => drop(given.insert(name.clone(), text)),
-                        None => {
-                            findings.add(
-                                format!("{at}.Parameters.{name}"),
-                                "is neither text nor a list of texts",
-                                "pass text",
-                            );
-                            failed = true;
-                        }
-                    }
-                }
-            }
-            Some(_) => {
-                findings.add(format!("{at}.Parameters"), "is not an object", "map names to values");
-                failed = true;
-            }
-        }
-        if failed {
-            return Err(Failed);
-        }
-        let file = folder.join(url.trim_start_matches("./"));
-        let given_at = format!("by {at}");
-        let outputs = self.stack(&file, nested, &given, &given_at)?;
-        Ok(Attributes {
-            reference: self.naming(nested, "").stack_id(),
-            values: outputs.into_iter().map(|(name, value)| (format!("Outputs.{name}"), value)).collect(),
-        })
     }
 }

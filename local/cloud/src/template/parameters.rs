@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::intrinsics::PENDING;
 use super::source::Findings;
 
 /// Bytes of a parameter's value ("CloudFormation quotas" of the user guide).
@@ -108,7 +109,10 @@ pub(super) fn values(
         if text.len() > MAX_VALUE {
             findings.add(&at, format!("the value is longer than {MAX_VALUE} bytes"), "CloudFormation takes no more");
         }
-        check(&at, declaration, kind, &text, findings);
+        // Checked once the custom resource has answered.
+        if !text.contains(PENDING) {
+            check(&at, declaration, kind, &text, findings);
+        }
         let value = if list {
             let items: Vec<_> = text.split(',').map(|item| json!(item.trim())).collect();
             // An empty text is an empty list, not a list of one empty text.

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::intrinsics::PENDING;
 use super::parameters::scalar;
 use super::source::Findings;
 
@@ -78,6 +79,8 @@ pub(super) const TAGS: Property = idle(
 pub(super) fn check(value: Value, shape: Shape, at: &str, findings: &mut Findings) -> Value {
     let wanted = match (shape, value) {
         (Shape::Json, value) => return value,
+        // Checked once the custom resource has answered.
+        (_, Value::String(text)) if text.contains(PENDING) => return Value::String(text),
         (Shape::Text, value) => match scalar(&value) {
             Some(text) => return json!(text),
             None => "text",

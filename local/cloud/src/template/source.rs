@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Problem;
+use super::files::Files;
 
 /// Short tags and the long form they stand for.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 16] = [
     ("Ref", "Ref"),
     ("Condition", "Condition"),
     ("Sub", "Fn::Sub"),
@@ -23,13 +24,17 @@ const TAGS: [(&str, &str); 13] = [
     ("And", "Fn::And"),
     ("Or", "Fn::Or"),
     ("Not", "Fn::Not"),
+    ("Contains", "Fn::Contains"),
+    ("EachMemberEquals", "Fn::EachMemberEquals"),
+    ("EachMemberIn", "Fn::EachMemberIn"),
 ];
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
     "Description",
     "Metadata",
     "Parameters",
+    "Rules",
     "Mappings",
     "Conditions",
     "Resources",
@@ -41,8 +46,14 @@ const SECTIONS: [&str; 8] = [
 pub(super) struct Source {
     /// The file.
     pub file: PathBuf,
+    /// What it says, as it stands there.
+    pub text: String,
+    /// `Description`, empty when absent.
+    pub description: String,
     /// The sections; each is an object, empty when absent.
+    pub metadata: Map<String, Value>,
     pub parameters: Map<String, Value>,
+    pub rules: Map<String, Value>,
     pub mappings: Map<String, Value>,
     pub conditions: Map<String, Value>,
     pub resources: Map<String, Value>,
@@ -71,8 +82,8 @@ impl Findings {
 }
 
 /// Reads and outlines a template; `None` when it is too broken to go on.
-pub(super) fn read(file: &Path, findings: &mut Findings) -> Option<Source> {
-    let text = match std::fs::read_to_string(file) {
+pub(super) fn read(file: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Source> {
+    let text = match files.text(file) {
         Ok(text) => text,
         Err(error) => {
             findings.add(
@@ -123,6 +134,7 @@ pub(super) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<
     if !root.contains_key("Resources") {
         findings.add("Resources", "is missing", "a template has at least one resource");
     }
+    let description = section_text(&root, "Description");
     let mut section = |name: &str| match root.remove(name) {
         None => Map::new(),
         Some(Value::Object(section)) => section,
@@ -133,7 +145,11 @@ pub(super) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<
     };
     let source = Source {
         file: file.to_owned(),
+        text: text.to_owned(),
+        description,
+        metadata: section("Metadata"),
         parameters: section("Parameters"),
+        rules: section("Rules"),
         mappings: section("Mappings"),
         conditions: section("Conditions"),
         resources: section("Resources"),
@@ -141,6 +157,10 @@ pub(super) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<
     };
     outline(&source, findings);
     Some(source)
+}
+
+fn section_text(root: &Map<String, Value>, name: &str) -> String {
+    root.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The members of resources and outputs.

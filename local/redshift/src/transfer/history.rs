@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Adds rows, as JSON objects with the columns of a table of `redshift_catalog`.
 pub(super) async fn write(site: &Site<'_>, tables: &[(&str, Vec<Value>)]) -> Result<(), connection::Error> {
     let failed = |error: tokio_postgres::Error| connection::failure(&error, site.query_id);
-    let client = site.server.connect(site.physical, ADMINISTRATOR).await.map_err(failed)?;
+    let client = site.server.connect(&site.physical, ADMINISTRATOR).await.map_err(failed)?;
     for (table, rows) in tables.iter().filter(|(_, rows)| !rows.is_empty()) {
         let insert = format!(
             "insert into redshift_catalog.{table} \

@@ -31,7 +31,7 @@ use std::io::Read;
 pub(crate) struct Site<'a> {
     pub(crate) server: &'a Server,
     /// The database on the server.
-    pub(crate) physical: &'a str,
+    pub(crate) physical: std::sync::Arc<str>,
     /// Its name for users.
     pub(crate) database: &'a str,
     pub(crate) objects: Option<&'a dyn ObjectStore>,

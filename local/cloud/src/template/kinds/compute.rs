@@ -137,6 +137,40 @@ pub(super) const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "AWS::Scheduler::Schedule",
+        properties: &[
+            has("Name", Text),
+            has("Description", Text),
+            has("ScheduleExpression", Text).required(),
+            has("ScheduleExpressionTimezone", Text),
+            has("StartDate", Text),
+            has("EndDate", Text),
+            has("State", Text),
+            has("FlexibleTimeWindow", Object(&[has("Mode", Text).required(), has("MaximumWindowInMinutes", Number)]))
+                .required(),
+            has(
+                "Target",
+                Object(&[
+                    has("Arn", Text).required(),
+                    has("RoleArn", Text).required(),
+                    has("Input", Text),
+                    has("DeadLetterConfig", DEAD_LETTER),
+                    has(
+                        "RetryPolicy",
+                        Object(&[has("MaximumEventAgeInSeconds", Number), has("MaximumRetryAttempts", Number)]),
+                    ),
+                ]),
+            )
+            .required(),
+            idle("KmsKeyArn", Text, "nothing is encrypted at rest on one machine"),
+        ],
+        attributes: |naming, properties| {
+            let name = naming.name(properties, "Name", 64);
+            let arn = naming.arn("scheduler", &format!("schedule/default/{name}"));
+            attributes(name, [("Arn", arn)])
+        },
+    },
+    Kind {
         name: "AWS::StepFunctions::StateMachine",
         properties: &[
             has("StateMachineName", Text),
@@ -170,14 +204,16 @@ pub(super) const KINDS: &[Kind] = &[
         attributes: |naming, properties| {
             let name = naming.name(properties, "StateMachineName", 80);
             let arn = naming.arn("states", &format!("stateMachine:{name}"));
-            attributes(arn.clone(), [("Arn", arn), ("Name", name), ("StateMachineRevisionId", "INITIAL".into())])
+            // Another definition, role or logging is another revision; AWS gives it a UUID.
+            let revision = naming.of_content(properties);
+            attributes(arn.clone(), [("Arn", arn), ("Name", name), ("StateMachineRevisionId", revision)])
         },
     },
     Kind {
         name: "AWS::StepFunctions::StateMachineVersion",
         properties: &[
             has("StateMachineArn", Text).required(),
-            has("StateMachineRevisionId", Text),
+            idle("StateMachineRevisionId", Text, "the latest revision is published; another one is another property"),
             has("Description", Text),
         ],
         attributes: |_, properties| {

@@ -5,6 +5,7 @@
 //! templates and parameters always give the same names and ARNs.
 
 mod compute;
+mod observed;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub fn find(name: &str) -> Option<&'static Kind> {
 
 /// Every type that the local cloud knows, nested stacks apart.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
-    storage::KINDS.iter().chain(compute::KINDS)
+    storage::KINDS.iter().chain(compute::KINDS).chain(observed::KINDS)
 }
 
 /// From what names and ARNs are made.
@@ -46,6 +47,8 @@ pub(super) struct Naming<'a> {
     pub endpoint: &'a str,
     pub stack: &'a str,
     pub logical: &'a str,
+    /// How often a stack of this name was created before. What a former one retained keeps its name.
+    pub incarnation: u32,
 }
 
 impl Naming<'_> {
@@ -55,7 +58,10 @@ impl Naming<'_> {
         if let Some(name) = properties.get(property).and_then(Value::as_str) {
             return name.to_owned();
         }
-        let name = format!("{}-{}", self.stack, self.logical);
+        let name = match self.incarnation {
+            0 => format!("{}-{}", self.stack, self.logical),
+            times => format!("{}-{}-{times}", self.stack, self.logical),
+        };
         if name.len() <= limit {
             return name;
         }
@@ -75,13 +81,21 @@ impl Naming<'_> {
     }
 
     fn digest(&self) -> String {
-        hex::encode(Sha256::digest(format!("{}\n{}", self.stack, self.logical)))
+        let times = match self.incarnation {
+            0 => String::new(),
+            times => format!("\n{times}"),
+        };
+        hex::encode(Sha256::digest(format!("{}\n{}{times}", self.stack, self.logical)))
+    }
+
+    /// A UUID that depends on the resource and on what it is made of.
+    fn of_content(&self, properties: &Value) -> String {
+        uuid(&hex::encode(Sha256::digest(format!("{}\n{properties}", self.digest()))))
     }
 
     /// A UUID that depends on the resource only.
     pub(super) fn uuid(&self) -> String {
-        let digest = self.digest();
-        [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-")
+        uuid(&self.digest())
     }
 
     /// The stack's own ARN.
@@ -93,6 +107,10 @@ impl Naming<'_> {
     fn unique_id(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.digest()[..17].to_uppercase())
     }
+}
+
+fn uuid(digest: &str) -> String {
+    [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-")
 }
 
 /// Attributes from pairs.

@@ -1,0 +1,74 @@
+//! The function of these tests: answers as a custom resource is told to by its properties.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+/// What the host starts; the name that it appends is one more filter, which matches nothing.
+pub(crate) fn command() -> Vec<OsString> {
+    let this: OsString = std::env::current_exe().unwrap().into();
+    vec![this, "function::plays_a_function".into(), "--exact".into(), "--nocapture".into()]
+}
+
+/// Not a test: what a function's process runs. Outside the host it has nothing to do.
+#[test]
+fn plays_a_function() {
+    let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return };
+    loop {
+        let (head, event) = http(&api, "GET", "/2018-06-01/runtime/invocation/next", &[], "");
+        let id = head.lines().find_map(|line| {
+            line.to_lowercase().strip_prefix("lambda-runtime-aws-request-id:").map(|id| id.trim().to_owned())
+        });
+        let event: Value = serde_json::from_str(&event).unwrap();
+        if event.get("RequestType").is_some() {
+            answer(&event);
+        }
+        let path = format!("/2018-06-01/runtime/invocation/{}/response", id.unwrap());
+        http(&api, "POST", &path, &[], &json!({"greeting": std::env::var("GREETING").ok()}).to_string());
+    }
+}
+
+/// `Fail` and `Silent` name the requests that fail and that are not answered; `Name` becomes the physical id.
+fn answer(event: &Value) {
+    let properties = &event["ResourceProperties"];
+    let (kind, name) = (event["RequestType"].as_str().unwrap(), properties["Name"].as_str().unwrap());
+    let old = event["OldResourceProperties"]["Name"].as_str().unwrap_or("-");
+    let physical = event["PhysicalResourceId"].as_str().unwrap_or("-");
+    println!("ASKED {kind} {name} old={old} physical={physical} flag={}", properties["Flag"]);
+    let is = |member: &str| properties[member].as_str() == Some(kind);
+    if is("Silent") {
+        return;
+    }
+    let deleted = if physical == "-" { name } else { physical };
+    let mut answer = json!({
+        "Status": if is("Fail") { "FAILED" } else { "SUCCESS" },
+        "Reason": "as asked",
+        "PhysicalResourceId": if kind == "Delete" { deleted } else { name },
+        "Data": {"Said": format!("{name} is here"), "Times": 3},
+    });
+    for member in ["StackId", "RequestId", "LogicalResourceId"] {
+        answer[member] = event[member].clone();
+    }
+    let url = event["ResponseURL"].as_str().unwrap().trim_start_matches("http://");
+    let (host, path) = url.split_once('/').unwrap();
+    let (head, body) = http(host, "PUT", &format!("/{path}"), &["Content-Type: "], &answer.to_string());
+    assert!(head.starts_with("HTTP/1.1 200"), "{head} {body}");
+}
+
+/// One request on a connection of its own; head and body of the answer.
+pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    write!(stream, "{request}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer has a head");
+    (head.to_owned(), body.to_owned())
+}

@@ -1,0 +1,283 @@
+//! The deployment by the command: against a CloudFormation that says what a test wants, and against the local stack.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
+
+#[path = "deploy/standin.rs"]
+mod standin;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use standin::{Answer, Form, StandIn, list, refused, xml};
+
+/// The command as somebody uses it who deploys to an endpoint.
+fn tasker(endpoint: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tasker"))
+        .args(arguments)
+        .args(["--endpoint-url", endpoint])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/nonexistent"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent"),
+        ])
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const ROOT: &str = "arn:aws:cloudformation:us-east-1:000000000000:stack/prod/1";
+const DATA: &str = "arn:aws:cloudformation:us-east-1:000000000000:stack/prod-Data/2";
+const CHANGE_SET: &str = "arn:aws:cloudformation:us-east-1:000000000000:changeSet/c/3";
+
+fn stack(status: &str) -> Answer {
+    let output = xml(&[("OutputKey", "TableName"), ("OutputValue", "prod-statements")]);
+    let parameter = xml(&[("ParameterKey", "Kept"), ("ParameterValue", "old")]);
+    let stack = xml(&[
+        ("StackId", ROOT),
+        ("StackName", "prod"),
+        ("StackStatus", status),
+        ("CreationTime", "2026-11-20T10:00:00Z"),
+    ]) + &list("Outputs", &[output])
+        + &list("Parameters", &[parameter]);
+    (200, list("Stacks", &[stack]))
+}
+
+/// An event at this second.
+fn event(stack: &str, second: u32, logical: &str, physical: &str, kind: &str, status: &str, why: &str) -> String {
+    xml(&[
+        ("EventId", &format!("{logical}-{second}-{status}")),
+        ("StackId", stack),
+        ("StackName", "prod"),
+        ("Timestamp", &format!("2026-11-20T10:00:{second:02}.000Z")),
+        ("LogicalResourceId", logical),
+        ("PhysicalResourceId", physical),
+        ("ResourceType", kind),
+        ("ResourceStatus", status),
+        ("ResourceStatusReason", why),
+    ])
+}
+
+fn change(action: &str, logical: &str, kind: &str, replacement: &str) -> String {
+    let change = xml(&[
+        ("Action", action),
+        ("LogicalResourceId", logical),
+        ("ResourceType", kind),
+        ("Replacement", replacement),
+    ]);
+    format!("<Type>Resource</Type><ResourceChange>{change}</ResourceChange>")
+}
+
+fn change_set(status: &str, why: &str, changes: &[String]) -> Answer {
+    (200, xml(&[("Status", status), ("StatusReason", why)]) + &list("Changes", changes))
+}
+
+/// A template of two parameters.
+fn template() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = r#"{"Parameters": {"Given": {"Type": "String"}, "Kept": {"Type": "String"}}, "Resources": {}}"#;
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn deploy(standin: &StandIn, more: &[&str]) -> Output {
+    let template = template();
+    let arguments = ["deploy", "--stack", "prod", "--template", template.path().to_str().unwrap()];
+    tasker(&standin.endpoint, &[&arguments, more].concat())
+}
+
+#[test]
+fn a_failure_is_explained_by_its_first_cause_through_nested_stacks() {
+    const STACK: &str = "AWS::CloudFormation::Stack";
+    let standin = StandIn::start(|action, form, before| match (action, form.get("StackName").map(String::as_str)) {
+        ("DescribeStacks", _) if before == 0 => refused("Stack with id prod does not exist"),
+        ("DescribeStacks", _) => stack("ROLLBACK_COMPLETE"),
+        ("CreateChangeSet", _) => (200, xml(&[("Id", CHANGE_SET), ("StackId", ROOT)])),
+        ("DescribeChangeSet", _) => change_set("CREATE_COMPLETE", "", &[change("Add", "Data", STACK, "")]),
+        ("ExecuteChangeSet", _) => (200, String::new()),
+        ("DescribeStackEvents", Some(ROOT)) => {
+            let embedded =
+                "Embedded stack was not successfully created: The following resource(s) failed to create: [Table].";
+            // Newest first, as the service gives them.
+            let all = [
+                event(ROOT, 9, "prod", ROOT, STACK, "ROLLBACK_COMPLETE", ""),
+                event(
+                    ROOT,
+                    6,
+                    "prod",
+                    ROOT,
+                    STACK,
+                    "ROLLBACK_IN_PROGRESS",
+                    "The following resource(s) failed to create: [Data].",
+                ),
+                event(ROOT, 5, "Data", DATA, STACK, "CREATE_FAILED", embedded),
+                event(ROOT, 2, "Data", DATA, STACK, "CREATE_IN_PROGRESS", "Resource creation Initiated"),
+                event(ROOT, 1, "prod", ROOT, STACK, "REVIEW_IN_PROGRESS", "User Initiated"),
+            ];
+            // Before, while it is under way, and at its end.
+            let from = [4, 3, 0][before.min(2)];
+            (200, list("StackEvents", &all[from..]))
+        }
+        ("DescribeStackEvents", Some(DATA)) => {
+            let all = [
+                event(DATA, 4, "Key", "", "AWS::KMS::Key", "CREATE_FAILED", "Resource creation cancelled"),
+                event(DATA, 3, "Table", "", "AWS::DynamoDB::Table", "CREATE_FAILED", "prod-statements already exists"),
+                event(DATA, 2, "prod-Data", DATA, STACK, "CREATE_IN_PROGRESS", ""),
+            ];
+            (200, list("StackEvents", &all[if before == 0 { 2 } else { 0 }..]))
+        }
+        other => panic!("{other:?}"),
+    });
+    let output = deploy(&standin, &["--parameter", "Given=x"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "Add",
+        "10:00:03  CREATE_FAILED        Data/Table (AWS::DynamoDB::Table)  prod-statements already exists",
+        "the stack prod is ROLLBACK_COMPLETE",
+        "first cause: Data/Table (AWS::DynamoDB::Table) CREATE_FAILED\n  prod-statements already exists",
+        "NamePrefix",
+        "tasker delete --stack prod",
+    ] {
+        assert!(said.contains(part), "{part:?} is missing:\n{said}");
+    }
+    // What was there before is of no interest, and nothing is said twice.
+    assert!(!said.contains("REVIEW_IN_PROGRESS"), "{said}");
+    assert_eq!(said.matches("10:00:03").count(), 1, "{said}");
+    let asked = standin.call("CreateChangeSet");
+    assert_eq!(asked["ChangeSetType"], "CREATE");
+    assert_eq!(
+        (asked["Parameters.member.1.ParameterKey"].as_str(), asked.get("Parameters.member.2.ParameterKey")),
+        ("Given", None)
+    );
+}
+
+/// A stack that is there, and this change set for it.
+fn update(set: impl Fn() -> Answer + Send + Sync + 'static) -> StandIn {
+    StandIn::start(move |action, _: &Form, _| match action {
+        "DescribeStacks" => stack("UPDATE_COMPLETE"),
+        "CreateChangeSet" => (200, xml(&[("Id", CHANGE_SET), ("StackId", ROOT)])),
+        "DescribeChangeSet" => set(),
+        "DeleteChangeSet" => (200, String::new()),
+        other => panic!("{other}"),
+    })
+}
+
+#[test]
+fn what_replaces_or_removes_needs_agreement() {
+    for grave in
+        [change("Modify", "Queue", "AWS::SQS::Queue", "True"), change("Remove", "Queue", "AWS::SQS::Queue", "")]
+    {
+        let standin = update(move || change_set("CREATE_COMPLETE", "", std::slice::from_ref(&grave)));
+        let output = deploy(&standin, &["--parameter", "Given=x"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("Queue") && said.contains("--yes"), "{said}");
+        assert!(!standin.actions().contains(&"ExecuteChangeSet".to_owned()));
+        // What is not given stays as it is in the stack.
+        let asked = standin.call("CreateChangeSet");
+        assert_eq!(asked["ChangeSetType"], "UPDATE");
+        assert_eq!(asked["Parameters.member.2.ParameterKey"], "Kept");
+        assert_eq!(asked["Parameters.member.2.UsePreviousValue"], "true");
+    }
+}
+
+#[test]
+fn where_nothing_changes_the_outputs_are_said_and_nothing_stays_behind() {
+    let standin = update(|| change_set("FAILED", "The submitted information didn't contain changes.", &[]));
+    let output = deploy(&standin, &["--parameter", "Given=x"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "TableName  prod-statements\n");
+    assert!(standin.actions().contains(&"DeleteChangeSet".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_deployed_is_said_before_anything_is_sent() {
+    let standin = update(|| change_set("FAILED", "Circular dependency between resources: [A, B]", &[]));
+    let output = deploy(&standin, &["--parameter", "Given=x"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("Circular dependency between resources: [A, B]\nwhat to do: take one of the references"),
+        "{said}"
+    );
+
+    let output = deploy(&standin, &["--parameter", "Wrong=x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no parameter Wrong; it has: Given, Kept"), "{}", text(&output.stderr));
+
+    for (status, next) in [
+        ("ROLLBACK_COMPLETE", "tasker delete --stack prod"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("UPDATE_IN_PROGRESS", "tasker status --stack prod"),
+    ] {
+        let standin = StandIn::start(move |_, _, _| stack(status));
+        let output = deploy(&standin, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(next), "{}", text(&output.stderr));
+        assert_eq!(standin.actions(), ["DescribeStacks"]);
+    }
+}
+
+#[test]
+fn a_stack_that_is_not_there_is_bad_usage() {
+    let standin = StandIn::start(|_, _, _| refused("Stack with id prod does not exist"));
+    for command in ["status", "delete", "watch", "fetch", "statements"] {
+        let output = tasker(&standin.endpoint, &[command, "--stack", "prod"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert_eq!(text(&output.stderr), "tasker: there is no stack prod in us-east-1\n");
+    }
+}
+
+#[test]
+fn a_deletion_says_first_what_stays() {
+    let standin = StandIn::start(|action, form, _| match action {
+        "DescribeStacks" => stack("CREATE_COMPLETE"),
+        "GetTemplate" if form["StackName"] == ROOT => {
+            (200, xml(&[("TemplateBody", r#"{"Resources": {"Data": {"Type": "AWS::CloudFormation::Stack"}}}"#)]))
+        }
+        "GetTemplate" => (
+            200,
+            xml(&[("TemplateBody", "Resources:\n  Table: {Type: T, DeletionPolicy: Retain}\n  Queue: {Type: Q}\n")]),
+        ),
+        "ListStackResources" => {
+            let resource = |logical, physical, kind| {
+                xml(&[
+                    ("LogicalResourceId", logical),
+                    ("PhysicalResourceId", physical),
+                    ("ResourceType", kind),
+                    ("ResourceStatus", "CREATE_COMPLETE"),
+                    ("LastUpdatedTimestamp", "2026-11-20T10:00:00Z"),
+                ])
+            };
+            let found = if form["StackName"] == ROOT {
+                vec![resource("Data", DATA, "AWS::CloudFormation::Stack")]
+            } else {
+                vec![resource("Table", "prod-statements", "T"), resource("Queue", "prod-queue", "Q")]
+            };
+            (200, list("StackResourceSummaries", &found))
+        }
+        other => panic!("{other}"),
+    });
+    let output = tasker(&standin.endpoint, &["delete", "--stack", "prod"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("stays: Data/Table (T) prod-statements\n") && !said.contains("prod-queue"), "{said}");
+    assert!(
+        said.contains("1 of its resources stay in the account, with what they hold: agree to it with --yes"),
+        "{said}"
+    );
+    assert!(!standin.actions().contains(&"DeleteStack".to_owned()));
+    let output = tasker(&standin.endpoint, &["status", "--stack", "prod"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("prod is CREATE_COMPLETE") && said.contains("Data") && said.contains("TableName"), "{said}");
+}
