@@ -45,6 +45,7 @@ enum Flow {
     Batch,
     Lost,
     Stopped,
+    Install,
     Workflow,
     ReportStopped,
     TimeLimit,
@@ -53,7 +54,7 @@ enum Flow {
     WorkflowStopped,
 }
 
-const FLOWS: [Flow; 13] = [
+const FLOWS: [Flow; 14] = [
     Flow::Statement,
     Flow::Script,
     Flow::Again,
@@ -61,6 +62,7 @@ const FLOWS: [Flow; 13] = [
     Flow::Batch,
     Flow::Lost,
     Flow::Stopped,
+    Flow::Install,
     Flow::Workflow,
     Flow::ReportStopped,
     Flow::TimeLimit,
@@ -99,6 +101,8 @@ impl Flow {
                 let begun = world.begin(&json!({"sqlStatement": "select 1"})).await;
                 world.end_by_reconciler(&begun).await;
             }
+            // However it ends: it writes its log.
+            Self::Install => drop(world.cloud.invoke("InstallerFunction", &json!({})).await),
             Self::Stopped => {
                 let begun = world.begin(&json!({"sqlStatement": ENDLESS})).await;
                 until(&mut seen, "the statement is submitted", tasker_returned).await;
@@ -133,6 +137,13 @@ impl Flow {
                 let begun = start_workflow(world, "select 1 as one").await;
                 child(&mut seen, "whole-report").await;
                 stop(world, &begun).await;
+                // What this sets going belongs to this flow and not to the next.
+                until(
+                    &mut seen,
+                    "the rule for broken workflows",
+                    |what| matches!(what, What::Delivered { rule, .. } if rule == "whole-workflow-broken"),
+                )
+                .await;
             }
             Self::TimeLimit => {
                 world.run(&json!({"sqlStatement": ENDLESS, "timeLimitSeconds": 1})).await;

@@ -143,9 +143,18 @@ impl Authorizer {
         let arns = properties.get("ManagedPolicyArns").and_then(Value::as_array).into_iter().flatten();
         let managed: Vec<String> = arns.filter_map(Value::as_str).map(str::to_owned).collect();
         let boundary = properties.get("PermissionsBoundary").and_then(Value::as_str).filter(|arn| !arn.is_empty());
-        for arn in managed.iter().map(String::as_str).chain(boundary) {
+        for arn in managed.iter().map(String::as_str) {
             self.know_managed(arn)?;
         }
+        // A boundary is usually somebody else's and in no template: what it allows is not known here, so that it limits
+        // nothing here, which is said.
+        let boundary = boundary.filter(|boundary| {
+            let known = self.know_managed(boundary);
+            if known.is_err() {
+                tracing::warn!(role = arn, boundary, "the permissions boundary is in no template and is not enforced");
+            }
+            known.is_ok()
+        });
         let tags = properties.get("Tags").and_then(Value::as_array).into_iter().flatten().filter_map(|tag| {
             let text = |name: &str| tag.get(name).and_then(Value::as_str).map(str::to_owned);
             Some((text("Key")?, text("Value")?))

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
+use crate::authorize::Because;
 use crate::events::Receivers;
 use crate::service::{Clock, Properties};
 use crate::trace::{Trace, What};
@@ -180,7 +181,15 @@ impl Shared {
         let Some(states) = self.receivers.states.upgrade() else { return };
         let caller = Caller::assumed(&target.role, "scheduler");
         let request = json!({"stateMachineArn": target.arn, "input": input});
-        let refused = states.call("StartExecution", &caller, request).await.err();
+        // The scheduler assumes the role in the name of the schedule's group (EventBridge Scheduler guide, "Confused
+        // deputy prevention").
+        let group = format!("arn:{PARTITION}:scheduler:{}:{ACCOUNT}:schedule-group/default", self.region);
+        let because = Because { service: "scheduler.amazonaws.com", source: &group };
+        let trusted = self.receivers.lambda.authorizer().check_trust(because, &target.role);
+        let refused = match trusted {
+            Ok(()) => states.call("StartExecution", &caller, request).await.err(),
+            Err(denied) => Some(denied.error("scheduler")),
+        };
         if let Some(error) = &refused {
             self.give_up(target, &schedule, &id, &input, error);
         }
@@ -205,7 +214,13 @@ impl Shared {
                     ("ERROR_CODE".to_owned(), text(&error.code)),
                     ("ERROR_MESSAGE".to_owned(), text(&error.message)),
                 ]);
-                self.receivers.sqs.send_with(queue, input, attributes)
+                // As the schedule's role (EventBridge Scheduler guide, "Configuring a dead-letter queue").
+                let caller = Caller::assumed(&target.role, "scheduler");
+                let name = queue.rsplit(':').next().unwrap_or(queue);
+                let body = json!({ "QueueUrl": self.receivers.sqs.url(name) });
+                let authorizer = self.receivers.lambda.authorizer();
+                let allowed = authorizer.check_call("sqs", "SendMessage", &caller, &body);
+                allowed.and_then(|()| self.receivers.sqs.send_with(queue, input, attributes))
             }
         };
         if let Err(error) = kept {
