@@ -5,7 +5,7 @@ use super::super::shape::{Property, Shape, TAGS, has, idle};
 use super::{Kind, attributes, text};
 
 const TRACING: &str = "there is no X-Ray here; the cloud's own trace shows calls";
-const POLICY: &str = "policies are kept in the model and not evaluated yet";
+const POLICY: &str = "the authorizer reads it, not the service that has the resource";
 const DEAD_LETTER: Shape = Object(&[has("Arn", Text)]);
 const DESTINATION: Shape = Object(&[has("Destination", Text).required()]);
 const PATH: Property = has("Path", Text);

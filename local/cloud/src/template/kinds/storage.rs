@@ -5,7 +5,7 @@ use super::super::shape::{Property, Shape, TAGS, has, idle};
 use super::{Kind, attributes, text};
 
 const AT_REST: &str = "nothing is encrypted at rest on one machine";
-const POLICY: &str = "policies are kept in the model and not evaluated yet";
+const POLICY: &str = "the authorizer reads it, not the service that has the resource";
 const CAPACITY: &str = "capacity is not limited here";
 
 const KEY_SCHEMA: Shape = List(&Object(&[has("AttributeName", Text).required(), has("KeyType", Text).required()]));
