@@ -42,6 +42,12 @@ class Stack:
         }
 
 
+def queue_policy(service, queue):
+    """What a queue says for a service to be allowed to put messages on it; without it none arrives, as on AWS."""
+    allowed = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": queue}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
 @contextlib.contextmanager
 def serving(*words):
     """Runs `tasker serve` with these words, and gives what it says until it is up."""

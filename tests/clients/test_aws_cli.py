@@ -7,6 +7,7 @@ import sys
 import urllib.request
 
 import pytest
+from conftest import queue_policy
 
 
 @pytest.fixture
@@ -92,6 +93,8 @@ def test_sqs_and_sns(aws, name):
     attributes = ["--queue-url", queue, "--attribute-names", "QueueArn"]
     arn = aws("sqs", "get-queue-attributes", *attributes)["Attributes"]["QueueArn"]
     topic = aws("sns", "create-topic", "--name", name)["TopicArn"]
+    policy = json.dumps(queue_policy("sns.amazonaws.com", arn))
+    aws("sqs", "set-queue-attributes", "--queue-url", queue, "--attributes", json.dumps({"Policy": policy}))
     aws("sns", "subscribe", "--topic-arn", topic, "--protocol", "sqs", "--notification-endpoint", arn)
     aws("sns", "publish", "--topic-arn", topic, "--message", "hello", "--subject", "greeting")
     message = aws("sqs", "receive-message", "--queue-url", queue, "--wait-time-seconds", "20")["Messages"][0]

@@ -8,6 +8,7 @@ import boto3
 import boto3.dynamodb.conditions
 import botocore.exceptions
 import pytest
+from conftest import queue_policy
 
 TARGET = {"ClusterIdentifier": "local-cluster", "Database": "dev", "DbUser": "local"}
 
@@ -407,6 +408,8 @@ def test_topics_with_pages(client, name):
     topic = sns.create_topic(Name=name, Attributes={"DisplayName": "Tests & <more>"})["TopicArn"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = json.dumps(queue_policy("sns.amazonaws.com", arn))
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": allowed})
     policy = json.dumps({"kind": ["wanted"]})
     subscription = sns.subscribe(
         TopicArn=topic,
@@ -447,6 +450,8 @@ def test_rules_and_events_with_pages(client, name):
     events, sqs = client("events"), client("sqs")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = json.dumps(queue_policy("events.amazonaws.com", arn))
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": allowed})
     pattern = json.dumps({"source": [name], "detail": {"n": [{"numeric": [">", 1]}]}})
     for n in range(3):
         events.put_rule(Name=f"{name}-{n}", EventPattern=pattern, State="ENABLED" if n == 0 else "DISABLED")

@@ -27,6 +27,11 @@ impl Guarded {
 impl Service for Guarded {
     async fn call(&self, operation: &str, caller: &Caller, body: Value) -> Result<Value, ApiError> {
         self.authorizer.check_call(self.name, operation, caller, &body)?;
+        if let Some((resource, policy)) = self.authorizer.policy_in(self.name, operation, &body)? {
+            let answer = self.inner.call(operation, caller, body).await?;
+            self.authorizer.put_resource_policy(&format!("policy of {resource}"), &[resource], Some(&policy))?;
+            return Ok(answer);
+        }
         if self.name != "redshift-data" {
             return self.inner.call(operation, caller, body).await;
         }

@@ -113,6 +113,39 @@ impl Authorizer {
         self.check_creation(resource)
     }
 
+    /// The policy that a call gives to a queue or a topic, and whose it is. An empty text takes it away.
+    ///
+    /// # Errors
+    /// A text that is no policy.
+    pub(crate) fn policy_in(
+        &self,
+        service: &str,
+        operation: &str,
+        body: &Value,
+    ) -> Result<Option<(String, Value)>, ApiError> {
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        let attribute = || body.pointer("/Attributes/Policy").and_then(Value::as_str);
+        let (resource, policy) = match (service, operation) {
+            ("sqs", "CreateQueue" | "SetQueueAttributes") => {
+                let queue = text("QueueName").or_else(|| text("QueueUrl")?.rsplit('/').next());
+                (queue.map(|queue| self.arn("sqs", queue)), attribute())
+            }
+            ("sns", "CreateTopic") => (text("Name").map(|topic| self.arn("sns", topic)), attribute()),
+            ("sns", "SetTopicAttributes") if text("AttributeName") == Some("Policy") => {
+                (text("TopicArn").map(str::to_owned), text("AttributeValue"))
+            }
+            _ => return Ok(None),
+        };
+        let (Some(resource), Some(policy)) = (resource, policy) else { return Ok(None) };
+        if policy.is_empty() {
+            return Ok(Some((resource, json!({ "Version": "2012-10-17", "Statement": [] }))));
+        }
+        let policy = serde_json::from_str(policy)
+            .map_err(|error| ApiError::new(400, "InvalidAttributeValue", format!("the policy is no JSON: {error}")))?;
+        document(Kind::Resource, &resource, Some(&policy))?;
+        Ok(Some((resource, policy)))
+    }
+
     /// Forgets a resource that is deleted, and what it said.
     pub fn remove(&self, resource: &Resource) {
         let Some(shared) = &self.shared else { return };
