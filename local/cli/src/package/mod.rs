@@ -35,7 +35,7 @@ pub struct Functions {
     /// The processor; arm64 where its Rust target is installed, else x86_64.
     #[arg(long)]
     architecture: Option<Processor>,
-    /// Take the functions that were built elsewhere, from FOLDER/<function>/bootstrap, and build none.
+    /// Take the functions that were built elsewhere, from FOLDER/FUNCTION/bootstrap, and build none.
     #[arg(long, value_name = "FOLDER")]
     functions: Option<PathBuf>,
 }
