@@ -146,16 +146,6 @@ impl World {
         }
     }
 
-    /// How many statements the Data API has, by status.
-    pub async fn statements(&self, status: &str) -> Vec<Value> {
-        let listed = self
-            .cloud
-            .call("redshift-data", "ListStatements", json!({"Status": status, "RoleLevel": true}))
-            .await
-            .unwrap();
-        listed["Statements"].as_array().unwrap().clone()
-    }
-
     /// The types of the events in an execution's history.
     pub async fn history(&self, execution: &str) -> Vec<String> {
         let body = json!({"executionArn": execution, "maxResults": 1000});

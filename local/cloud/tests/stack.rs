@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/http.rs"]
+mod http;
+
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,6 +16,7 @@ use std::time::Duration;
 use cloud::faults::Matching;
 use cloud::trace::{Entry, Fate, What};
 use cloud::{Cloud, Error, Options};
+use http::http;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 
@@ -471,20 +475,4 @@ fn store(row: &str, body: &str) {
 async fn get(cloud: &Cloud, path: &str) -> String {
     let (host, path) = (cloud.endpoint().trim_start_matches("http://").to_owned(), path.to_owned());
     tokio::task::spawn_blocking(move || http(&host, "GET", &path, &[], "").1).await.unwrap()
-}
-
-/// One request on a connection of its own; head and body of the answer.
-fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(host).unwrap();
-    let mut request =
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    for header in headers {
-        request.push_str(header);
-        request.push_str("\r\n");
-    }
-    write!(stream, "{request}\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer has a head");
-    (head.to_owned(), body.to_owned())
 }

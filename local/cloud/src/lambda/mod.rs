@@ -151,16 +151,7 @@ impl Lambda {
         let events = asynchronous::Settings::of(&settings, sqs);
         let log = Log::create(&self.inner.config.logs.join(format!("{name}.log")))
             .map_err(|error| ApiError::new(500, "ServiceException", format!("the log of {name}: {error}")))?;
-        let function = Function {
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
-            settings,
-            idle: Mutex::default(),
-            running: Mutex::default(),
-            ended: Notify::new(),
-            log,
-            events: Mutex::new(events),
-        };
-        self.inner.functions().insert(name.to_owned(), Arc::new(function));
+        self.inner.functions().insert(name.to_owned(), Arc::new(Function::new(settings, log, events)));
         Ok(())
     }
 
@@ -173,15 +164,7 @@ impl Lambda {
         let old = self.inner.find(name)?;
         let settings = Settings::read(name, self.arn(name), properties)?;
         let events = old.events.lock().unwrap_or_else(PoisonError::into_inner).clone().with_function(&settings, sqs);
-        let function = Function {
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
-            settings,
-            idle: Mutex::default(),
-            running: Mutex::default(),
-            ended: Notify::new(),
-            log: old.log.clone(),
-            events: Mutex::new(events),
-        };
+        let function = Function::new(settings, old.log.clone(), events);
         self.inner.functions().insert(name.to_owned(), Arc::new(function));
         old.slots.close();
         old.idle().clear();
@@ -436,6 +419,19 @@ impl Drop for Inner {
 }
 
 impl Function {
+    /// Without any process.
+    fn new(settings: Settings, log: Log, events: asynchronous::Settings) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            settings,
+            idle: Mutex::default(),
+            running: Mutex::default(),
+            ended: Notify::new(),
+            log,
+            events: Mutex::new(events),
+        }
+    }
+
     /// Ends every process, and returns when all are gone.
     async fn end(&self) {
         // No invocation gets in any more.

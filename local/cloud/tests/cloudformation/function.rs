@@ -1,10 +1,10 @@
 //! The function of these tests: answers as a custom resource is told to by its properties.
 
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use serde_json::{Value, json};
+
+use super::http::http;
 
 /// What the host starts; the name that it appends is one more filter, which matches nothing.
 pub(crate) fn command() -> Vec<OsString> {
@@ -55,20 +55,4 @@ fn answer(event: &Value) {
     let (host, path) = url.split_once('/').unwrap();
     let (head, body) = http(host, "PUT", &format!("/{path}"), &["Content-Type: "], &answer.to_string());
     assert!(head.starts_with("HTTP/1.1 200"), "{head} {body}");
-}
-
-/// One request on a connection of its own; head and body of the answer.
-pub(crate) fn http(host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(host).unwrap();
-    let mut request =
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    for header in headers {
-        request.push_str(header);
-        request.push_str("\r\n");
-    }
-    write!(stream, "{request}\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer has a head");
-    (head.to_owned(), body.to_owned())
 }

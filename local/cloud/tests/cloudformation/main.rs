@@ -8,6 +8,8 @@
 mod changes;
 mod customs;
 mod function;
+#[path = "../support/http.rs"]
+mod http;
 mod stacks;
 mod wire;
 

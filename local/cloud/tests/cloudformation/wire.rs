@@ -1,7 +1,7 @@
 //! The protocol: forms in, XML out.
 
 use super::Stand;
-use super::function::http;
+use super::http::http;
 
 async fn ask(stand: &Stand, form: &str) -> (String, String) {
     let host = stand.cloud.endpoint().trim_start_matches("http://").to_owned();
