@@ -4,6 +4,7 @@
 mod request;
 mod runs;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws::objects::Objects;
@@ -65,9 +66,9 @@ impl Planner {
 
     /// The configuration, with every file that it names known to exist.
     async fn load(&self, name: &str) -> Result<configuration::Loaded, Refusal> {
-        let mut keys = self.assets.keys("config/").await?;
+        let mut keys = HashSet::<String>::from_iter(self.assets.keys("config/").await?);
         keys.extend(self.assets.keys("scripts/").await?);
-        let exists = |key: &str| keys.iter().any(|known| known == key);
+        let exists = |key: &str| keys.contains(key);
         let file = configuration::workflow_key(name);
         let mut texts = vec![(file.clone(), self.read(&file).await?)];
         let report = texts[0].1.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
