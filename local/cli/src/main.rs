@@ -143,28 +143,24 @@ fn run(arguments: Arguments) -> Result<(), Error> {
     let project = project::Project::find(arguments.project);
     runtime.block_on(async {
         // What looks at a deployed stack needs no project.
-        let command = match command {
-            Command::Deploy(arguments) => return deploy::run(project, &arguments).await,
-            Command::Status(arguments) => return stack::status(&arguments).await,
-            Command::Delete(arguments) => return stack::delete(&arguments).await,
-            Command::Start(arguments) => return start::run(&arguments).await,
-            Command::Watch(arguments) => return watch::run(&arguments).await,
-            Command::Fetch(arguments) => return fetch::run(project, &arguments).await,
-            Command::Statements(arguments) => return statements::run(&arguments).await,
-            command => command,
-        };
-        let project = project?;
         match command {
-            Command::Sql(arguments) => sql::run(&project, arguments).await,
-            Command::Execute(arguments) => execute::run(&project, arguments).await,
-            Command::Run(arguments) => run::run(&project, arguments).await,
-            Command::Report(arguments) => report::run(&project, &arguments),
-            Command::Serve(arguments) => serve::run(&project, arguments).await,
-            Command::Package(arguments) => package::run(&project, &arguments).await,
-            Command::Iam(arguments) => iam::run(&project, arguments).await,
-            Command::Bench(arguments) => bench::run(&project, arguments).await,
-            Command::Demo => demo::run(&project).await,
-            _ => Ok(()),
+            Command::Deploy(arguments) => deploy::run(project, &arguments).await,
+            Command::Status(arguments) => stack::status(&arguments).await,
+            Command::Delete(arguments) => stack::delete(&arguments).await,
+            Command::Start(arguments) => start::run(&arguments).await,
+            Command::Watch(arguments) => watch::run(&arguments).await,
+            Command::Fetch(arguments) => fetch::run(project, &arguments).await,
+            Command::Statements(arguments) => statements::run(&arguments).await,
+            Command::Sql(arguments) => sql::run(&project?, arguments).await,
+            Command::Execute(arguments) => execute::run(&project?, arguments).await,
+            Command::Run(arguments) => run::run(&project?, arguments).await,
+            Command::Report(arguments) => report::run(&project?, &arguments),
+            Command::Serve(arguments) => serve::run(&project?, arguments).await,
+            Command::Package(arguments) => package::run(&project?, &arguments).await,
+            Command::Iam(arguments) => iam::run(&project?, arguments).await,
+            Command::Bench(arguments) => bench::run(&project?, arguments).await,
+            Command::Demo => demo::run(&project?).await,
+            Command::Lambda { .. } | Command::Check(_) => Ok(()),
         }
     })
 }

@@ -121,12 +121,17 @@ impl<'s> Environment<'s> {
         Ok(at.duration_since(handed).saturating_sub(self.services.take_took()))
     }
 
-    /// Peak resident memory in bytes, where the system tells (Linux: VmHWM).
+    /// Peak resident memory in bytes, where the system tells.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+        peak_memory(self.process.id()?)
     }
+}
+
+/// Peak resident memory of a process in bytes, where the system tells (Linux: VmHWM).
+pub fn peak_memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 async fn next(State(api): State<Arc<Api>>) -> (HeaderMap, String) {

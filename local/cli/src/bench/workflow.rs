@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::environment::peak_memory;
 use crate::Error;
 use crate::execute::{pretty, print};
 use crate::project::Project;
@@ -49,7 +50,7 @@ async fn measure(cloud: &cloud::Cloud, queries: usize) -> Result<Value, Error> {
         "plan": "only", "plans": {"only": {"segments": segments}}});
     cloud.put_object(&assets, &format!("config/workflows/{NAME}.json"), workflow.to_string().as_bytes()).await?;
 
-    let before = memory(std::process::id());
+    let before = peak_memory(std::process::id());
     let began = Instant::now();
     let execution = cloud.start_execution("StateMachines/Workflow", &json!({"workflow": NAME})).await?;
     let ended = cloud.wait(&execution).await?;
@@ -63,7 +64,7 @@ async fn measure(cloud: &cloud::Cloud, queries: usize) -> Result<Value, Error> {
     let usage = cloud.usage();
     let mut functions = BTreeMap::new();
     for function in ["PlannerFunction", "TaskerFunction", "CompletionFunction", "CollectorFunction"] {
-        let peak = cloud.processes(function).into_iter().filter_map(memory).max();
+        let peak = cloud.processes(function).into_iter().filter_map(peak_memory).max();
         functions.insert(function, peak.map(mib));
     }
     Ok(json!({
@@ -75,16 +76,9 @@ async fn measure(cloud: &cloud::Cloud, queries: usize) -> Result<Value, Error> {
         "transitions_per_query": (usage.transitions as f64 / queries as f64 * 100.0).round() / 100.0,
         "longest_history_events": usage.longest_history,
         "stack_memory_mib_before": before.map(mib),
-        "stack_memory_mib": memory(std::process::id()).map(mib),
+        "stack_memory_mib": peak_memory(std::process::id()).map(mib),
         "function_memory_mib": functions,
     }))
-}
-
-/// Peak resident memory of a process in bytes, where the system tells (Linux: VmHWM).
-fn memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -1,7 +1,7 @@
 //! What a person sees while a workflow runs: on a terminal a bar for each segment with the queries running now, elsewhere
 //! a line for each query that has ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Segment {
     name: String,
     bar: ProgressBar,
     queries: Vec<Query>,
-    running: BTreeMap<usize, ()>,
+    running: BTreeSet<usize>,
     round: u8,
 }
 
@@ -60,7 +60,7 @@ impl Progress {
                 }
             }
             let name = segment.name.clone();
-            self.segments.push(Segment { name, bar, queries, running: BTreeMap::new(), round: 1 });
+            self.segments.push(Segment { name, bar, queries, running: BTreeSet::new(), round: 1 });
         }
     }
 
@@ -70,7 +70,7 @@ impl Progress {
         let segment = &mut self.segments[segment];
         segment.round = segment.round.max(round);
         if status == "RUNNING" {
-            segment.running.insert(query, ());
+            segment.running.insert(query);
             segment.queries[query].end = None;
         } else {
             segment.running.remove(&query);
@@ -119,7 +119,7 @@ impl Segment {
         if self.ended(false) > 0 {
             words.push(format!("{} failed", self.ended(false)));
         }
-        let mut names: Vec<&str> = self.running.keys().take(NAMED).map(|at| self.queries[*at].name.as_str()).collect();
+        let mut names: Vec<&str> = self.running.iter().take(NAMED).map(|at| self.queries[*at].name.as_str()).collect();
         let more = self.running.len().saturating_sub(NAMED);
         let more = format!("{more} more");
         if self.running.len() > NAMED {
