@@ -49,7 +49,7 @@ pub async fn run(project: Result<Project, Error>, arguments: &Arguments) -> Resu
     let folder = arguments.out.clone().unwrap_or_else(|| home.join(&plan.prefix));
     kept::copy(&plan, &folder, async |key| Ok(bucket.get(&key).await?)).await?;
     let mut kept = Kept::read(&folder)?;
-    // The stack's own report has links into the bucket, which last some days.
+    // The stack's own report has links into the bucket, which end after some hours.
     if let Err(error) = project.and_then(|project| kept.build_report(&project)) {
         eprintln!("the report is as the stack made it, with its links into the bucket: {error}");
     }
