@@ -1,14 +1,15 @@
 # `make demo` reviews a warehouse that has troubles, from configured queries to the report; `make test` runs every test;
-# `make clients` runs the AWS CLI, boto3 and Airflow against the command. Each first sees to what it needs: the PostgreSQL
-# server programs, for the template checks cfn-lint, cfn-guard and checkov (two minutes the first time), for the clients a
-# folder of Python packages (a minute the first time, 540 MB).
+# `make clients` runs the AWS CLI, boto3 and Airflow against the command, `make ministack` the packaged functions on an
+# emulator of AWS that others wrote. Each first sees to what it needs: the PostgreSQL server programs, for the template
+# checks cfn-lint, cfn-guard and checkov (two minutes the first time), for the clients folders of Python packages (a minute
+# the first time, 600 MB), for ministack the functions built for Lambda (ten minutes the first time).
 
 CFN_LINT_VERSION := 1.51.0
 CHECKOV_VERSION := 3.3.30
 CFN_GUARD_VERSION := 3.2.1
 TOOLS := .tasker/tools
 
-.PHONY: demo test lint clients clients-update check-docs postgres
+.PHONY: demo test lint clients ministack clients-update check-docs postgres
 
 demo: postgres
 	cargo run --release -- run review --seed troubled
@@ -49,33 +50,54 @@ $(GUARD)/bin/cfn-guard:
 		{ echo "cfn-guard $(CFN_GUARD_VERSION) could not be built: cargo has to reach crates.io; or put the program of its GitHub release to $@." >&2; exit 1; }
 	@rm -rf $(TOOLS)/cfn-guard-build
 
-# Real clients, at the versions of tests/clients. Their folder is made anew when these change.
+# Real clients, at the versions of tests/clients, and ministack, which fixes other versions of the same packages. Each
+# folder is made anew when these change.
 CLIENTS := tests/clients
 CLIENTS_ENV := $(TOOLS)/clients
-CARGO_TARGET := $(or $(CARGO_TARGET_DIR),target)
+MINISTACK := $(CLIENTS)/ministack
+MINISTACK_ENV := $(TOOLS)/ministack
+CARGO_TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 clients: postgres $(CLIENTS_ENV)/installed
 	cargo build --quiet
-	TASKER="$(abspath $(CARGO_TARGET))/debug/tasker" $(CLIENTS_ENV)/bin/python -m pytest $(CLIENTS)
+	TASKER="$(CARGO_TARGET)/debug/tasker" $(CLIENTS_ENV)/bin/python -m pytest $(CLIENTS)
+
+# The packaged functions themselves, on an emulator of AWS that others wrote. Builds them for Lambda first: minutes.
+ministack: postgres $(MINISTACK_ENV)/installed
+	cargo build --quiet
+	TASKER="$(CARGO_TARGET)/debug/tasker" $(MINISTACK_ENV)/bin/python -m pytest $(MINISTACK)
 
 $(CLIENTS_ENV)/installed: $(CLIENTS)/requirements.txt $(CLIENTS)/constraints.txt
-	@rm -rf $(CLIENTS_ENV)
+	$(call clients_from_pypi,$(CLIENTS_ENV),$(CLIENTS))
+
+$(MINISTACK_ENV)/installed: $(MINISTACK)/requirements.txt $(MINISTACK)/constraints.txt
+	$(call clients_from_pypi,$(MINISTACK_ENV),$(MINISTACK))
+
+# $(1) the folder, $(2) where requirements.txt and constraints.txt are.
+define clients_from_pypi
+	@rm -rf $(1)
 	@mkdir -p $(TOOLS)
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "The clients need Python 3.10 or newer (Debian, Ubuntu: apt-get install python3; macOS: brew install python)." >&2; exit 1; }
-	@python3 -m venv $(CLIENTS_ENV) || \
+	@python3 -m venv $(1) || \
 		{ echo "The clients need Python's venv (Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python)." >&2; exit 1; }
-	@$(CLIENTS_ENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: \
-		-r $(CLIENTS)/requirements.txt -c $(CLIENTS)/constraints.txt || \
-		{ echo "The clients could not be installed: pip has to reach a package index that has what $(CLIENTS)/requirements.txt names." >&2; exit 1; }
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: \
+		-r $(2)/requirements.txt -c $(2)/constraints.txt || \
+		{ echo "The clients could not be installed: pip has to reach a package index that has what $(2)/requirements.txt names." >&2; exit 1; }
 	@touch $@
+endef
 
 # Fixes what the clients bring with them anew, after a change of requirements.txt.
 clients-update:
-	rm -rf $(CLIENTS_ENV)
-	python3 -m venv $(CLIENTS_ENV)
-	$(CLIENTS_ENV)/bin/pip install --quiet -r $(CLIENTS)/requirements.txt
-	$(CLIENTS_ENV)/bin/pip freeze | grep -v -x -F -f $(CLIENTS)/requirements.txt > $(CLIENTS)/constraints.txt
+	$(call fix_versions,$(CLIENTS_ENV),$(CLIENTS))
+	$(call fix_versions,$(MINISTACK_ENV),$(MINISTACK))
+
+define fix_versions
+	rm -rf $(1)
+	python3 -m venv $(1)
+	$(1)/bin/pip install --quiet -r $(2)/requirements.txt
+	$(1)/bin/pip freeze | grep -v -x -F -f $(2)/requirements.txt > $(2)/constraints.txt
+endef
 
 postgres:
 	@sh .ci/postgres
