@@ -4,16 +4,19 @@
 //! First every flow runs once with all permissions, and what each uses is written down. Then, on the same stack, each
 //! action is taken out of its statement and the cheapest flow that used it runs until a call is denied for it. What no
 //! call uses must be missed when a resource is created, because AWS demands it then, or stand in [`UNUSED`].
+//!
+//! So for a stack on a cluster, whole; and for what further parameters add to it ([`SETS`]), until no policy of the
+//! templates is left.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
 
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::authorize::{Allowed, Authorizer, DEMANDED};
 use cloud::faults::Matching;
-use cloud::template::Resource;
+use cloud::template::{Inputs, Model, Resource, load};
 use cloud::trace::{Entry, Trace, What};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -23,16 +26,79 @@ use world::{World, until};
 const ENDLESS: &str = "select count(*) from big a, big b, big c";
 const BIG: &str = "create table big as with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000) select i from n";
 
-/// Actions that no flow here can use, and why they are allowed all the same.
-const UNUSED: [(&str, &str); 2] = [
+/// Actions of policies that no flow here can use, and why they are allowed all the same.
+const UNUSED: [(&str, &str, &str); 3] = [
     (
+        "results",
         "s3:AbortMultipartUpload",
         "an upload that failed in the middle is taken back: AbortMultipartUpload API reference",
     ),
     (
+        "own-statements",
         "redshift-data:ListStatements",
         "a submit that is older than the 8 hours of its ClientToken is looked for by name",
     ),
+    (
+        "login-by-secret",
+        "kms:Decrypt",
+        "a secret with a key of its own, https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html; \
+         secrets have none here",
+    ),
+];
+
+/// What further parameters add to the templates.
+struct Set {
+    parameters: &'static [(&'static str, &'static str)],
+    /// The policies that only they bring.
+    policies: &'static [&'static str],
+    /// What uses these.
+    flows: &'static [Flow],
+}
+
+const CLUSTER: (&str, &str) = ("ClusterIdentifier", "local-cluster");
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:one-AbCdEf";
+
+/// `Copied` is brought in by hand ([`copied`]): the assets would have to lie there before the stack does.
+const SETS: [Set; 5] = [
+    Set { parameters: &[CLUSTER, ("DbUser", "loader")], policies: &["login-by-user"], flows: &[Flow::Statement] },
+    Set { parameters: &[CLUSTER, ("SecretArn", SECRET)], policies: &["login-by-secret"], flows: &[Flow::Statement] },
+    Set { parameters: &[("WorkgroupName", "small")], policies: &["login-serverless"], flows: &[Flow::Statement] },
+    Set {
+        parameters: &[
+            CLUSTER,
+            (
+                "AllowedTargets",
+                r#"[{"clusterIdentifier": "other", "database": "dev"},
+                    {"clusterIdentifier": "other", "database": "dev", "dbUser": "loader"},
+                    {"workgroupName": "small", "database": "dev"},
+                    {"workgroupName": "small", "database": "dev",
+                     "secretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:one-AbCdEf"}]"#,
+            ),
+            (
+                "AllowedTargetArns",
+                "arn:aws:redshift:us-east-1:000000000000:cluster:other,\
+                 arn:aws:redshift:us-east-1:000000000000:dbname:other/dev,\
+                 arn:aws:redshift:us-east-1:000000000000:dbuser:other/loader,\
+                 arn:aws:redshift-serverless:us-east-1:000000000000:workgroup/*,\
+                 arn:aws:secretsmanager:us-east-1:000000000000:secret:one-AbCdEf",
+            ),
+        ],
+        policies: &["other-targets"],
+        flows: &[Flow::OtherTargets],
+    },
+    Set {
+        parameters: &[
+            CLUSTER,
+            ("Tracing", "true"),
+            ("VpcSubnetIds", "subnet-1"),
+            ("VpcSecurityGroupIds", "sg-1"),
+            ("ScheduleExpression", "rate(1 day)"),
+            ("ScheduledWorkflow", "small"),
+            ("StartAfterDeployment", "small"),
+        ],
+        policies: &["tracing", "network", "schedule", "run", "assets"],
+        flows: &[Flow::Scheduled, Flow::ScheduleRefused, Flow::Assets, Flow::Run],
+    },
 ];
 
 /// What runs, cheapest first.
@@ -52,8 +118,14 @@ enum Flow {
     TimeLimitStopped,
     Watched,
     WorkflowStopped,
+    OtherTargets,
+    Scheduled,
+    ScheduleRefused,
+    Assets,
+    Run,
 }
 
+/// Those that a stack on a cluster has.
 const FLOWS: [Flow; 14] = [
     Flow::Statement,
     Flow::Script,
@@ -162,9 +234,78 @@ impl Flow {
                 })
                 .await;
             }
+            Self::OtherTargets => {
+                let targets = world.cloud.model().of_kind("AWS::Lambda::Function").find_map(|function| {
+                    let text = function.properties["Environment"]["Variables"]["ALLOWED_TARGETS"].as_str()?;
+                    serde_json::from_str::<Vec<Value>>(text).ok()
+                });
+                for target in targets.unwrap() {
+                    world.run(&json!({"sqlStatement": "select 1", "target": target})).await;
+                    world.run(&json!({"sqlStatements": ["select 1", "select 2"], "target": target})).await;
+                }
+            }
+            Self::Scheduled => drop(world.cloud.fire_schedule("Triggers/Schedule").await),
+            Self::ScheduleRefused => {
+                // The machine has no alias for a while: what cannot be started is a dead letter.
+                let alias = json!({"stateMachineAliasArn": world.cloud.outputs()["WorkflowAliasArn"]});
+                let was = world.cloud.call("states", "DescribeStateMachineAlias", alias.clone()).await.unwrap();
+                world.cloud.call("states", "DeleteStateMachineAlias", alias).await.unwrap();
+                let fired = world.cloud.fire_schedule("Triggers/Schedule").await;
+                let again = json!({"name": was["name"], "routingConfiguration": was["routingConfiguration"]});
+                world.cloud.call("states", "CreateStateMachineAlias", again).await.unwrap();
+                drop(fired);
+            }
+            Self::Assets => {
+                let bucket = &world.cloud.outputs()["AssetsBucket"];
+                world.cloud.put_object(ARTEFACTS, "assets/1/scripts/new.sql", b"select 1").await.unwrap();
+                world.cloud.put_object(bucket, "scripts/old.sql", b"select 1").await.unwrap();
+                let properties = json!({"ArtifactBucket": ARTEFACTS, "AssetsPrefix": "assets/1/"});
+                install(world, "Custom::Assets", &properties, &uuid()).await;
+            }
+            Self::Run => {
+                let machine = &world.cloud.outputs()["WorkflowAliasArn"];
+                let (properties, id) = (json!({"StateMachineArn": machine, "Workflow": "small"}), uuid());
+                // Twice, as a request may come.
+                install(world, "Custom::Run", &properties, &id).await;
+                install(world, "Custom::Run", &properties, &id).await;
+            }
         }
         world.settled(&mut seen).await;
     }
+}
+
+/// The results' bucket stands for the artefacts': it is there, and it has a key.
+const ARTEFACTS: &str = "whole-data-resultsbucket";
+
+/// What CloudFormation asks the installer.
+async fn install(world: &World, kind: &str, properties: &Value, id: &str) {
+    let answer = format!("{}/{ARTEFACTS}/answer", world.cloud.endpoint());
+    let mut properties = properties.clone();
+    properties["ServiceToken"] = json!("token");
+    let event = json!({
+        "RequestType": "Create", "ResponseURL": answer, "StackId": "stack", "RequestId": id,
+        "LogicalResourceId": "Resource", "ResourceType": kind, "ResourceProperties": properties,
+    });
+    drop(world.cloud.invoke("InstallerFunction", &event).await);
+}
+
+/// The templates, resolved.
+fn model(parameters: &[(&str, &str)]) -> Model {
+    let inputs = Inputs {
+        stack_name: "whole".into(),
+        region: cloud::DEFAULT_REGION.into(),
+        account: "000000000000".into(),
+        partition: "aws".into(),
+        endpoint: "http://127.0.0.1:1".into(),
+        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    };
+    load(&world::project().join("infra/root.yaml"), &inputs).unwrap_or_else(|error| panic!("{parameters:?}: {error}"))
+}
+
+/// The installer's role as it is where assets are copied.
+fn copied(parameters: &[(&str, &str)]) -> Resource {
+    let parameters = [parameters, &[("ArtifactBucket", ARTEFACTS), ("AssetsPrefix", "assets/")]].concat();
+    model(&parameters).find("Triggers/InstallerRole").unwrap().clone()
 }
 
 fn uuid() -> String {
@@ -278,15 +419,14 @@ fn missed_at_creation(resources: &[Resource], edited: &Resource) -> bool {
     })
 }
 
-/// Runs a flow until a call is denied for this action; whether one was.
-async fn is_missed(world: &World, allowed: &Allowed, flow: Flow) -> bool {
-    let mut seen = world.cloud.trace();
+/// Runs a flow until a call is denied for this action; whether one was since `seen` began.
+async fn is_missed(world: &World, seen: &mut Receiver<Entry>, allowed: &Allowed, flow: Flow) -> bool {
     let wanted = |what: &What| {
         matches!(what, What::Denied { principal, action, .. }
             if *principal == allowed.role && matches_action(&allowed.action, action))
     };
     tokio::select! {
-        _ = until(&mut seen, "a denial", wanted) => true,
+        _ = until(seen, "a denial", wanted) => true,
         () = flow.run(world) => false,
     }
 }
@@ -322,27 +462,103 @@ fn what_aws_demands_names_its_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_allowed_action_is_missed_when_it_is_gone() {
     let world = World::start_telling("dba@example.com").await;
-    let authorizer = world.cloud.authorizer().clone();
-    let resources = world.cloud.model().resources.clone();
-
     world.run(&json!({"sqlStatement": BIG})).await;
+    let resources = world.cloud.model().resources.clone();
+    let taken = take_away(&world, &resources, &FLOWS, |_| true).await;
+    assert!(taken > 50, "{taken}");
+    world.cloud.shutdown().await;
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_is_every_action_that_further_parameters_add() {
+    for set in &SETS {
+        let world = World::start_on(set.parameters).await;
+        let mut resources = world.cloud.model().resources.clone();
+        if set.policies.contains(&"assets") {
+            let role = copied(set.parameters);
+            world.cloud.authorizer().put(&role).unwrap();
+            resources.retain(|resource| resource.path != role.path);
+            resources.push(role);
+        }
+        let taken = take_away(&world, &resources, set.flows, |policy| set.policies.contains(&policy)).await;
+        assert!(taken >= set.policies.len(), "{:?}: {taken}", set.policies);
+        world.cloud.shutdown().await;
+    }
+}
+
+/// Every policy of the templates is one that a test above takes to pieces.
+#[test]
+fn no_policy_of_the_templates_is_left_out() {
+    let mut written: BTreeMap<String, usize> = BTreeMap::new();
+    for file in std::fs::read_dir(world::project().join("infra")).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "yaml") {
+            let text = std::fs::read_to_string(file).unwrap();
+            for name in text.lines().filter_map(|line| line.split_once("PolicyName: ")) {
+                *written.entry(name.1.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut see = |resource: &Resource, wanted: &dyn Fn(&str) -> bool| {
+        let own = resource.properties["PolicyName"].as_str().into_iter();
+        let inline = resource.properties["Policies"].as_array().into_iter().flatten();
+        let names = own.chain(inline.filter_map(|policy| policy["PolicyName"].as_str()));
+        seen.extend(names.filter(|name| wanted(name)).map(|name| (name.to_owned(), resource.path.clone())));
+    };
+    for resource in &model(&[CLUSTER]).resources {
+        see(resource, &|_| true);
+    }
+    for set in &SETS {
+        let role = copied(set.parameters);
+        for resource in model(set.parameters).resources.iter().chain([&role]) {
+            see(resource, &|name| set.policies.contains(&name));
+        }
+    }
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, _) in seen {
+        *counted.entry(name).or_default() += 1;
+    }
+    assert_eq!(counted, written);
+}
+
+/// Ends every environment of every function, so that the next call begins a new one.
+async fn end_functions(world: &World) {
+    let mut seen = world.cloud.trace();
+    let functions: Vec<&str> = world.cloud.model().of_kind("AWS::Lambda::Function").map(|f| f.path.as_str()).collect();
+    let mut running: BTreeSet<u32> = functions.iter().flat_map(|function| world.cloud.processes(function)).collect();
+    for function in functions {
+        world.cloud.kill(function);
+    }
+    while !running.is_empty() {
+        until(
+            &mut seen,
+            "a function's environment ended",
+            |what| matches!(what, What::FunctionEnded { pid, .. } if running.remove(pid)),
+        )
+        .await;
+    }
+}
+
+/// Takes away each action of these policies in turn, and says how many that were.
+async fn take_away(world: &World, resources: &[Resource], flows: &[Flow], of: impl Fn(&str) -> bool) -> usize {
+    let authorizer = world.cloud.authorizer().clone();
     let mut used: BTreeMap<String, Flow> = BTreeMap::new();
-    for flow in FLOWS {
-        flow.run(&world).await;
+    for flow in flows {
+        flow.run(world).await;
         for allowed in authorizer.usage().allowed.iter().filter(|allowed| allowed.calls > 0) {
-            used.entry(name(allowed)).or_insert(flow);
+            used.entry(name(allowed)).or_insert(*flow);
         }
     }
 
     let (mut nothing_misses, mut taken) = (Vec::new(), 0);
-    for allowed in authorizer.usage().allowed {
-        let (whole, edited) = without(&resources, &allowed);
-        if missed_at_creation(&resources, &edited) {
+    for allowed in authorizer.usage().allowed.into_iter().filter(|allowed| of(&allowed.policy)) {
+        let (whole, edited) = without(resources, &allowed);
+        if missed_at_creation(resources, &edited) {
             taken += 1;
             continue;
         }
-        let listed = UNUSED.iter().any(|(action, _)| *action == allowed.action);
+        let listed = UNUSED.iter().any(|(policy, action, _)| *policy == allowed.policy && *action == allowed.action);
         let Some(flow) = used.get(&name(&allowed)) else {
             if !listed {
                 nothing_misses.push(format!("{}: no flow uses it", name(&allowed)));
@@ -350,22 +566,21 @@ async fn every_allowed_action_is_missed_when_it_is_gone() {
             continue;
         };
         assert!(!listed, "{} is used by {flow:?}: it has no place in the list", name(&allowed));
+        // What an earlier flow left running may meet the denial first.
+        let mut seen = world.cloud.trace();
         authorizer.put(&edited).unwrap();
         // An environment asks for its log when it begins, and keeps a data key.
         if allowed.action.starts_with("logs:") || allowed.action.starts_with("kms:") {
-            for function in world.cloud.model().of_kind("AWS::Lambda::Function") {
-                world.cloud.kill(&function.path);
-            }
+            end_functions(world).await;
         }
-        let missed = is_missed(&world, &allowed, *flow).await;
+        let missed = is_missed(world, &mut seen, &allowed, *flow).await;
         authorizer.put(&whole).unwrap();
-        clean(&world).await;
+        clean(world).await;
         taken += 1;
         if !missed {
             nothing_misses.push(format!("{}: {flow:?} goes on without it", name(&allowed)));
         }
     }
-    assert!(taken > 50, "{taken}");
     assert!(nothing_misses.is_empty(), "of {taken}:\n{}", nothing_misses.join("\n"));
-    world.cloud.shutdown().await;
+    taken
 }

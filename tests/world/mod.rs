@@ -51,10 +51,14 @@ impl World {
 
     /// The same, with further parameters.
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
+        Self::start_on(&[&[("ClusterIdentifier", "local-cluster")], more].concat()).await
+    }
+
+    /// The same, on what these parameters name.
+    pub async fn start_on(parameters: &[(&str, &str)]) -> Self {
         let mut options = Options::new(project().join("infra/root.yaml"), vec![TASKER.into(), "lambda".into()]);
         options.stack_name = "whole".into();
-        let parameters = [("ClusterIdentifier", "local-cluster"), ("Database", "dev"), ("GraceSeconds", "1")];
-        for (name, value) in parameters.iter().chain(more) {
+        for (name, value) in [("Database", "dev"), ("GraceSeconds", "1")].iter().chain(parameters) {
             options.parameters.insert((*name).into(), (*value).into());
         }
         Self { cloud: Cloud::start(options).await.unwrap_or_else(|error| panic!("{error}")) }

@@ -74,7 +74,8 @@ Ctrl-C stops it.
             file = file.display(),
         );
     }
-    let outputs: String = cloud.outputs().iter().map(|(name, value)| format!("  {name:<26}{value}\n")).collect();
+    let width = cloud.outputs().keys().map(String::len).max().unwrap_or_default();
+    let outputs: String = cloud.outputs().iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect();
     let input = json!({"sqlStatement": "select 6*7 as answer", "result": "inline"});
     format!(
         "The stack is up. Every service answers at {endpoint}

@@ -289,13 +289,10 @@ impl Supervisor {
         self.function.running().remove(&self.pid);
         self.function.ended.notify_waiters();
         self.config.identity.revoke(&self.access_key_id);
-        self.config.trace.emit(What::FunctionEnded {
-            function: self.function.settings.name.clone(),
-            pid: self.pid,
-            reason: reason.clone(),
-        });
-        // Nobody listens when the environment was given up.
-        let _ = exit.send(Some(reason));
+        // Nobody listens when the environment was given up. Who reads the trace finds it gone.
+        let _ = exit.send(Some(reason.clone()));
+        let function = self.function.settings.name.clone();
+        self.config.trace.emit(What::FunctionEnded { function, pid: self.pid, reason });
     }
 }
 
