@@ -378,9 +378,17 @@ fn a_stack_is_deployed_used_changed_and_deleted() {
     let serving = Serving::start();
     serving.write("prod.json", br#"{"ClusterIdentifier": "local-cluster", "RetentionDays": 30}"#);
     let parameters = serving.folder.path().join("prod.json");
+    let (status, _, said) = serving.deploy(&["--parameters", parameters.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("Tasker/TaskerFunction") && !said.contains("CREATE_"), "{said}");
     let (status, outputs, said) = serving.deploy(&["--parameters", parameters.to_str().unwrap()]);
     assert_eq!(status, Some(0), "{said}");
-    for part in ["CREATE_COMPLETE      Data/Table (AWS::DynamoDB::Table)", "the stack prod is CREATE_COMPLETE"] {
+    for part in [
+        "7   AWS::Lambda::Function",
+        "CREATE_COMPLETE      Data/Table (AWS::DynamoDB::Table)",
+        "the stack prod is CREATE_COMPLETE",
+        "tasker start review --watch --stack prod",
+    ] {
         assert!(said.contains(part), "{said}");
     }
     for output in ["WorkflowStateMachineArn", "ResultsBucket", "TableName"] {

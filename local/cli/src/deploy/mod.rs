@@ -6,6 +6,7 @@ pub mod confirm;
 mod parameters;
 pub mod progress;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use ::deploy::follow::Follower;
 use ::deploy::stack::{self, Body, ChangeSet, Stack, Wanted};
 use ::deploy::{Aws, cause, template};
 use clap::Args;
+use comfy_table::CellAlignment;
 use serde_json::Value;
 
 use crate::Error;
@@ -105,7 +107,9 @@ pub async fn run(project: Result<Project, Error>, arguments: &Arguments) -> Resu
         return Err(Error::Failed);
     }
     let changes = flat(&aws, made.changes).await?;
-    eprintln!("{}", to_text(&changes));
+    // Of what is new a count is enough to agree to.
+    let short = before.is_none() && !arguments.dry_run;
+    eprintln!("{}", if short { counted(&changes) } else { to_text(&changes) });
     let grave = changes.iter().filter(|change| change.is_grave()).count();
     if arguments.dry_run
         || (grave > 0 && !confirm(arguments.yes, &format!("{grave} resources are replaced or removed"))?)
@@ -225,6 +229,22 @@ fn to_text(changes: &[Change]) -> String {
     table.to_string()
 }
 
+/// How many of each type.
+fn counted(changes: &[Change]) -> String {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for change in changes {
+        *counts.entry((&change.action, &change.kind)).or_default() += 1;
+    }
+    let mut table = table(["action", "resources", "type"]);
+    for ((action, kind), count) in counts {
+        table.add_row([action, &count.to_string(), kind]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n{} resources; --dry-run shows each", changes.len())
+}
+
 /// Takes the change set away, and the stack that was only there for it.
 async fn give_up(aws: &Aws, stack: &str, change_set: &str, unborn: bool) {
     // What stays behind does nothing; the next deployment says what is wrong with it.
@@ -244,10 +264,23 @@ async fn carry_out(aws: &Aws, name: &str, change_set: &str) -> Result<(), Error>
     };
     if matches!(ended.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
         eprintln!("the stack {name} is {ended}");
-        return print_outputs(stack::describe(aws, name).await?.as_ref());
+        let stack = stack::describe(aws, name).await?;
+        print_outputs(stack.as_ref())?;
+        if ended == "CREATE_COMPLETE" {
+            eprintln!("{}", next(name, stack.as_ref()));
+        }
+        return Ok(());
     }
     explain(&follower, name, &ended);
     Err(Error::Failed)
+}
+
+/// What to do with a stack that is new.
+fn next(name: &str, stack: Option<&Stack>) -> String {
+    let started = stack.is_some_and(|stack| stack.outputs.contains_key("RunExecutionArn"));
+    let next = if started { "watch" } else { "start review --watch" };
+    let what = if started { "follow the run that it started" } else { "start a workflow" };
+    format!("{what} with: tasker {next} --stack {name}")
 }
 
 /// The first cause, and what to do next.
