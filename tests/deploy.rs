@@ -419,6 +419,13 @@ fn a_stack_is_deployed_used_changed_and_deleted() {
     assert_eq!(rows.as_array().unwrap().len(), 5);
     assert!(rows.as_array().unwrap().iter().all(|row| row["state"] == "FINISHED"), "{listed}");
     assert!(!listed.to_lowercase().contains("select"), "{listed}");
+    // They are the newest, and in order.
+    let (all, _) = serving.well(&["statements", "--stack", "prod", "--last", "1000", "--json"]);
+    let all: Vec<Value> = serde_json::from_str(&all).unwrap();
+    assert!(all.len() >= 33, "{}", all.len());
+    assert!(all.is_sorted_by(|one, next| one["createdAt"].as_str() >= next["createdAt"].as_str()), "{all:?}");
+    let at = |rows: &[Value]| rows.iter().map(|row| row["createdAt"].clone()).collect::<Vec<_>>();
+    assert_eq!(at(rows.as_array().unwrap()), at(&all[..5]));
     let (listed, _) = serving.well(&["statements", "--stack", "prod", "--open"]);
     assert_eq!(listed, "no statement is open\n");
 

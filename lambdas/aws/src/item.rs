@@ -122,6 +122,7 @@ pub(crate) fn of_row(row: &Row) -> Item {
         .maybe("lock", row.lock.as_deref())
         .number("clientTokenAt", row.client_token_at)
         .number("createdAt", row.created_at)
+        .text("period", &key::partition(key::period(row.created_at), key::shard(&row.key)))
         .maybe_number("submittedAt", row.submitted_at)
         .maybe_number("eventAt", row.event_at)
         .maybe_number("answeredAt", row.answered_at)

@@ -71,14 +71,27 @@ pub fn parse_statement_name<'a>(stack: &str, name: &'a str) -> Option<(&'a str, 
     (row.len() == 64 && row.bytes().all(|b| b.is_ascii_hexdigit())).then_some((row, attempt))
 }
 
-/// Which of the index's shards an open row stands in: the load of one moment spreads over [`SHARDS`] partitions.
+/// Which of an index's shards a row stands in: the load of one moment spreads over [`SHARDS`] partitions.
 #[must_use]
 pub fn shard(row: &str) -> u8 {
     row.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % SHARDS
 }
 
-/// The number of shards of the index of open rows.
+/// The number of shards of the indexes by time.
 pub const SHARDS: u8 = 8;
+
+/// The span of 30 days that a time (epoch milliseconds) is in, counted from the epoch: the index of all statements by
+/// time has a partition for each span and shard, so that the newest are found without the others.
+#[must_use]
+pub const fn period(at_ms: i64) -> i64 {
+    at_ms.div_euclid(30 * 86_400_000)
+}
+
+/// The partition of that index for a period and a shard.
+#[must_use]
+pub fn partition(period: i64, shard: u8) -> String {
+    format!("{period}/{shard}")
+}
 
 #[cfg(test)]
 mod tests {
@@ -113,5 +126,12 @@ mod tests {
     fn shards_are_all_used() {
         let used: std::collections::BTreeSet<u8> = (0..200).map(|n| shard(&row("s", &n.to_string()))).collect();
         assert_eq!(used.len(), usize::from(SHARDS));
+    }
+
+    #[test]
+    fn a_period_is_thirty_days() {
+        let day = 86_400_000;
+        assert_eq!([-1, 0, 30 * day - 1, 30 * day].map(period), [-1, 0, 0, 1]);
+        assert_eq!(partition(period(1_795_264_603_420), 3), "692/3");
     }
 }

@@ -19,7 +19,7 @@ pub struct Arguments {
     /// Only those that somebody still waits for.
     #[arg(long, conflicts_with = "last")]
     open: bool,
-    /// How many, newest first. Reads the whole table: rows have no index by time.
+    /// How many, newest first.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     last: u32,
     /// As JSON.
