@@ -62,7 +62,8 @@ clients: postgres $(CLIENTS_ENV)/installed
 	cargo build --quiet
 	TASKER="$(CARGO_TARGET)/debug/tasker" $(CLIENTS_ENV)/bin/python -m pytest $(CLIENTS)
 
-# The packaged functions themselves, on an emulator of AWS that others wrote. Builds them for Lambda first: minutes.
+# The packaged functions themselves, on an emulator of AWS that others wrote. Builds them for Lambda first, which takes
+# minutes, or takes those in TASKER_FUNCTIONS (<function>/bootstrap).
 ministack: postgres $(MINISTACK_ENV)/installed
 	cargo build --quiet
 	TASKER="$(CARGO_TARGET)/debug/tasker" $(MINISTACK_ENV)/bin/python -m pytest $(MINISTACK)

@@ -113,8 +113,10 @@ def until(found, otherwise):
 def tasker(ministack, *words):
     """Runs the command against ministack: what it printed."""
     environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
+        # Cargo has variables of its own, when it builds; nothing of the machine's own settings for AWS gets in.
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL": ministack.endpoint,
         "AWS_REGION": "us-east-1",
         **{name.upper(): value for name, value in KEYS.items()},
