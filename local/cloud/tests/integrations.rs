@@ -305,6 +305,25 @@ fn get(key: &str, config: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_start_its_own_machine_runs_no_distributed_map() {
+    let cloud = start().await;
+    let mut state = map(json!({}), json!({}));
+    state.as_object_mut().unwrap().remove("ItemReader");
+    assert_eq!(run(&cloud, state.clone(), json!([1])).await, Ok(json!([1])));
+    let mut role = cloud.model().find("Role").unwrap().clone();
+    let statement = &mut role.properties["Policies"][0]["PolicyDocument"]["Statement"];
+    let deny = json!({ "Effect": "Deny", "Action": "states:StartExecution", "Resource": "*" });
+    *statement = json!([statement.as_array().map_or(statement.clone(), |all| all[0].clone()), deny]);
+    cloud.authorizer().put(&role).unwrap();
+    let (error, cause) = run(&cloud, state, json!([1])).await.unwrap_err();
+    assert_eq!(error, "States.Permissions");
+    let denied =
+        "is not authorized to perform: states:StartExecution on resource: arn:aws:states:us-east-1:000000000000:";
+    assert!(cause.contains(&format!("{denied}stateMachine:m")), "{cause}");
+    cloud.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn maps_read_their_items_from_objects() {
     let cloud = start().await;
     let csv = "\u{feff}id,name\n1,\"a, b\"\n2\n3,c,extra\n";

@@ -112,6 +112,7 @@ impl Engine {
         let started = Details::StateStarted { kind: StateKind::Map, length: Some(items.len()) };
         self.record(execution, strand, true, started, turn);
         let tolerated = self.evaluate(execution, strand, turn, data, |env| tolerated(map, env))?;
+        self.may_start_children(execution)?;
         let label = distributed.label.clone().unwrap_or_else(|| intrinsic::uuid_text(turn.chance()));
         let family = format!("{}/{label}", self.executions[execution].revision.name);
         let arn: Arc<str> = format!(
@@ -148,6 +149,15 @@ impl Engine {
             Some(reader) => self.read_items(execution, strand, reader, run, selected, limit, turn),
             None => self.run_items(execution, strand, map, distributed, items, run, selected, limit, turn),
         }
+    }
+
+    /// The role starts the children as executions of its own machine (Step Functions guide, "IAM policies for using
+    /// Distributed Map states"). The error's name is not in the guide; the cause is the denial's text.
+    fn may_start_children(&self, execution: ExecutionId) -> Result<(), Trouble> {
+        let revision = &self.executions[execution].revision;
+        let body = json!({ "stateMachineArn": *revision.machine_arn });
+        self.allowed(&revision.role, "StartExecution", &body)
+            .map_err(|denied| Trouble::new(Some("States.Permissions".to_owned()), Some(denied.message)))
     }
 
     #[allow(clippy::too_many_arguments)] // As above.

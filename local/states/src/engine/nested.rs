@@ -132,7 +132,7 @@ impl Engine {
         turn.settled.push_back((task, Outcome::Answered(result)));
     }
 
-    fn allowed(&self, role: &str, operation: &str, body: &Value) -> Result<(), ApiError> {
+    pub(super) fn allowed(&self, role: &str, operation: &str, body: &Value) -> Result<(), ApiError> {
         self.authority.as_ref().map_or(Ok(()), |authority| authority.check(role, operation, body))
     }
 
