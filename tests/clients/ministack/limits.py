@@ -19,8 +19,6 @@ import urllib.parse
 MISSING = {"AWS::StepFunctions::StateMachineVersion", "AWS::StepFunctions::StateMachineAlias"}
 """Resource types that its CloudFormation does not know, although its Step Functions has the calls. Who starts the alias
 starts the machine."""
-
-
 AGAIN = ".adapted"
 """What ends the key of an object that was changed for ministack."""
 

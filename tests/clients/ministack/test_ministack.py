@@ -138,22 +138,22 @@ def events(ministack, redshift):
     redshift.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     redshift.events.put_rule(Name="to-ministack", EventPattern=json.dumps({"source": ["aws.redshift-data"]}))
     redshift.events.put_targets(Rule="to-ministack", Targets=[{"Id": "queue", "Arn": arn}])
-    went, ended = [], threading.Event()
+    went, over = [], threading.Event()
 
     def carry():
-        while not ended.is_set():
+        while not over.is_set():
             received = redshift.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
             for message in received.get("Messages", []):
+                went.append(message["Body"])
                 completion = ministack.sqs.get_queue_url(QueueName=f"{STACK}-completion")["QueueUrl"]
                 for _ in range(2):
                     ministack.sqs.send_message(QueueUrl=completion, MessageBody=message["Body"])
                 redshift.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                went.append(message["Body"])
 
     carrier = threading.Thread(target=carry)
     carrier.start()
     yield went
-    ended.set()
+    over.set()
     carrier.join(timeout=30)
 
 
