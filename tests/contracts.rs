@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -13,10 +12,9 @@ mod metrics;
 mod templates;
 #[path = "contracts/timing.rs"]
 mod timing;
+mod world;
 
-fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use world::project;
 
 fn machines() -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> = std::fs::read_dir(project().join("statemachines"))

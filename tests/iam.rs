@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::authorize::{Allowed, Authorizer, DEMANDED};
 use cloud::faults::Matching;
-use cloud::template::{Inputs, Model, Resource, load};
+use cloud::template::{Model, Resource};
 use cloud::trace::{Entry, Trace, What};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -291,15 +291,7 @@ async fn install(world: &World, kind: &str, properties: &Value, id: &str) {
 
 /// The templates, resolved.
 fn model(parameters: &[(&str, &str)]) -> Model {
-    let inputs = Inputs {
-        stack_name: "whole".into(),
-        region: cloud::DEFAULT_REGION.into(),
-        account: "000000000000".into(),
-        partition: "aws".into(),
-        endpoint: "http://127.0.0.1:1".into(),
-        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-    };
-    load(&world::project().join("infra/root.yaml"), &inputs).unwrap_or_else(|error| panic!("{parameters:?}: {error}"))
+    world::resolved("whole", parameters)
 }
 
 /// The installer's role as it is where assets are copied.

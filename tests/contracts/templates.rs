@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloud::template::{Inputs, Model, load};
+use cloud::template::Model;
 use serde_json::Value;
 
-use crate::{all, machines, project};
+use crate::world::{project, resolved};
+use crate::{all, machines};
 
 /// As long as the pattern of the parameter allows.
 const LONGEST: &str = "a123456789-123456789-123456789-123456789";
@@ -30,18 +31,6 @@ const OPTIONS: [(&str, &str); 15] = [
     ("AuditSqlText", "true"),
 ];
 const SECRET: (&str, &str) = ("SecretArn", "arn:x:secretsmanager:r:000000000000:secret:one-AbCdEf");
-
-pub fn resolved(stack: &str, parameters: &[(&str, &str)]) -> Model {
-    let inputs = Inputs {
-        stack_name: stack.into(),
-        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        region: cloud::DEFAULT_REGION.into(),
-        account: "000000000000".into(),
-        partition: "aws".into(),
-        endpoint: "http://127.0.0.1:1".into(),
-    };
-    load(&project().join("infra/root.yaml"), &inputs).unwrap_or_else(|error| panic!("{parameters:?}: {error}"))
-}
 
 /// The templates under every condition: what each target and each login makes, alone and with all options.
 pub fn models() -> Vec<Model> {

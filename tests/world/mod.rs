@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloud::template::{Inputs, Model, load};
 use cloud::trace::{Entry, What};
 use cloud::{Cloud, Options};
 use serde_json::{Value, json};
@@ -21,6 +22,19 @@ pub const TASKER: &str = env!("CARGO_BIN_EXE_tasker");
 /// The folder with `infra/` and `statemachines/`.
 pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The project's templates, resolved for a stack of this name and these parameters.
+pub fn resolved(stack: &str, parameters: &[(&str, &str)]) -> Model {
+    let inputs = Inputs {
+        stack_name: stack.into(),
+        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        region: cloud::DEFAULT_REGION.into(),
+        account: "000000000000".into(),
+        partition: "aws".into(),
+        endpoint: "http://127.0.0.1:1".into(),
+    };
+    load(&project().join("infra/root.yaml"), &inputs).unwrap_or_else(|error| panic!("{parameters:?}: {error}"))
 }
 
 /// A running stack.

@@ -311,9 +311,9 @@ async fn a_role_that_may_not_start_its_own_machine_runs_no_distributed_map() {
     state.as_object_mut().unwrap().remove("ItemReader");
     assert_eq!(run(&cloud, state.clone(), json!([1])).await, Ok(json!([1])));
     let mut role = cloud.model().find("Role").unwrap().clone();
-    let statement = &mut role.properties["Policies"][0]["PolicyDocument"]["Statement"];
+    let statements = &mut role.properties["Policies"][0]["PolicyDocument"]["Statement"];
     let deny = json!({ "Effect": "Deny", "Action": "states:StartExecution", "Resource": "*" });
-    *statement = json!([statement.as_array().map_or(statement.clone(), |all| all[0].clone()), deny]);
+    statements.as_array_mut().unwrap().push(deny);
     cloud.authorizer().put(&role).unwrap();
     let (error, cause) = run(&cloud, state, json!([1])).await.unwrap_err();
     assert_eq!(error, "States.Permissions");

@@ -78,10 +78,7 @@ pub struct Statement {
 pub async fn open(aws: &Aws, table: &str) -> Outcome<Vec<Statement>> {
     let shards = stream::iter(0..SHARDS).map(|shard| shard_keys(aws, table, shard)).buffered(usize::from(SHARDS));
     let keys: Vec<String> = shards.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
-    let mut found = Vec::new();
-    for batch in keys.chunks(BATCH) {
-        found.extend(items(aws, table, batch).await?.iter().filter_map(read));
-    }
+    let mut found = statements(aws, table, &keys).await?;
     found.sort_by_key(|statement| statement.created);
     Ok(found)
 }
@@ -99,6 +96,15 @@ async fn shard_keys(aws: &Aws, table: &str, shard: u8) -> Outcome<Vec<String>> {
         .send();
     let found: Vec<Item> = pages.collect::<Result<_, _>>().await.map_err(|error| failure::of(SERVICE, error))?;
     Ok(found.iter().filter_map(|item| text(item, "row")).collect())
+}
+
+/// The statements of these rows, in no order.
+async fn statements(aws: &Aws, table: &str, keys: &[String]) -> Outcome<Vec<Statement>> {
+    let mut found = Vec::new();
+    for batch in keys.chunks(BATCH) {
+        found.extend(items(aws, table, batch).await?.iter().filter_map(read));
+    }
+    Ok(found)
 }
 
 async fn items(aws: &Aws, table: &str, keys: &[String]) -> Outcome<Vec<Item>> {
@@ -146,10 +152,7 @@ pub async fn newest(aws: &Aws, table: &str, most: usize) -> Outcome<Vec<Statemen
     keys.sort_unstable_by(|one, other| other.cmp(one));
     keys.truncate(most);
     let keys: Vec<String> = keys.into_iter().map(|(_, row)| row).collect();
-    let mut found = Vec::new();
-    for batch in keys.chunks(BATCH) {
-        found.extend(items(aws, table, batch).await?.iter().filter_map(read));
-    }
+    let mut found = statements(aws, table, &keys).await?;
     found.sort_by_key(|statement| std::cmp::Reverse(statement.created));
     Ok(found)
 }
